@@ -1,0 +1,113 @@
+/**
+ * Checkpoint: an opened weights file or shard set. Everything here is plain data (it crosses process borders);
+ * the bytes stay on disk and are read by position.
+ */
+
+/** Element types, named as safetensors names them. `bits` per element are in {@link DTYPE_BITS}. */
+export type DType =
+  | 'F64' | 'F32' | 'F16' | 'BF16'
+  | 'F8_E4M3' | 'F8_E5M2' | 'F8_E4M3FNUZ' | 'F8_E5M2FNUZ' | 'F8_E8M0' | 'F6_E2M3' | 'F6_E3M2' | 'F4'
+  | 'I64' | 'I32' | 'I16' | 'I8' | 'U64' | 'U32' | 'U16' | 'U8' | 'BOOL'
+  | 'C64' | 'C128'
+  | 'QI8' | 'QU8' | 'QI32' | 'QU4X2' | 'QU2X4';
+
+export const DTYPE_BITS: Readonly<Record<DType, number>> = {
+  F64: 64, F32: 32, F16: 16, BF16: 16,
+  F8_E4M3: 8, F8_E5M2: 8, F8_E4M3FNUZ: 8, F8_E5M2FNUZ: 8, F8_E8M0: 8, F6_E2M3: 6, F6_E3M2: 6, F4: 4,
+  I64: 64, I32: 32, I16: 16, I8: 8, U64: 64, U32: 32, U16: 16, U8: 8, BOOL: 8,
+  C64: 64, C128: 128,
+  QI8: 8, QU8: 8, QI32: 32, QU4X2: 8, QU2X4: 8,
+};
+
+/** Dtypes whose values are real numbers that a weight format can replace. */
+export const FLOAT_DTYPES: ReadonlySet<DType> = new Set<DType>(['F64', 'F32', 'F16', 'BF16', 'F8_E4M3', 'F8_E5M2', 'F8_E4M3FNUZ', 'F8_E5M2FNUZ']);
+
+/** Where the bytes of a tensor are. Offsets are absolute in the file. */
+export interface TensorLocation {
+  /** Index into {@link Checkpoint.files}. */
+  readonly file: number;
+  /** Byte offset of the first element. */
+  readonly offset: number;
+  readonly byteOrder: 'little' | 'big';
+  /** Strides in elements; absent when the tensor is contiguous in row-major order. */
+  readonly strides?: readonly number[];
+  /** Identity of the storage, for tensors that share one (tied weights, views). */
+  readonly storage?: string;
+}
+
+export interface TensorInfo {
+  /** Name exactly as stored. */
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Bytes of the logical contents: elements x bits / 8, shared storages not deducted. */
+  readonly bytes: number;
+  /** Null when the file declares the tensor but holds no readable bytes for it (meta tensors, sparse parts). */
+  readonly data: TensorLocation | null;
+}
+
+/**
+ * What is wrong with a checkpoint. `malformed` refuses it (a {@link CheckpointError} carries one of these),
+ * `questionable` shows it with a finding, `information` is worth knowing. Codes are rule codes (docs/findings.md).
+ */
+export interface CheckpointProblem {
+  readonly code: 'BL405' | 'BL406' | 'BL407';
+  readonly grade: 'malformed' | 'questionable' | 'information';
+  readonly message: string;
+  /** Byte offset in the file, where one can be named. */
+  readonly offset?: number;
+  /** One sentence: what to do. */
+  readonly fix: string;
+  readonly tensor?: string;
+}
+
+/** What identifies a file's contents without reading it: checked at the start and end of every pass. */
+export interface FileIdentity {
+  readonly device: number;
+  readonly inode: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+export interface CheckpointFile {
+  /** Absolute path. */
+  readonly path: string;
+  readonly identity: FileIdentity;
+}
+
+/** One name that a pickle would import when it is loaded by Python. We never load it; we list it. */
+export interface PickleImport {
+  readonly module: string;
+  readonly name: string;
+  /** Byte offset of the opcode within its pickle stream. */
+  readonly offset: number;
+  /** `tensor`: on the allow-list of tensor types; `other`: not on it; `code`: known to run code. */
+  readonly kind: 'tensor' | 'other' | 'code';
+}
+
+export interface Checkpoint {
+  /** `safetensors`, `pytorch-zip`, `pytorch-legacy`, `pickle`, ... */
+  readonly format: string;
+  /** The path the user opened: a file, or an index of shards. */
+  readonly path: string;
+  readonly files: readonly CheckpointFile[];
+  /** In file order; names are unique. */
+  readonly tensors: readonly TensorInfo[];
+  readonly problems: readonly CheckpointProblem[];
+  readonly imports: readonly PickleImport[];
+  /** Text metadata the file carries, as pairs in file order (names are untrusted). */
+  readonly metadata: readonly (readonly [string, string])[];
+}
+
+/** A refused checkpoint: one message that says what is wrong, where, and what to do. */
+export class CheckpointError extends Error {
+  constructor(readonly problem: CheckpointProblem, readonly path: string) {
+    super(`${problem.message}${problem.offset === undefined ? '' : ` (byte ${problem.offset})`}. ${problem.fix}`);
+    this.name = 'CheckpointError';
+  }
+}
+
+/** Number of elements of a shape; 1 for a scalar. Shapes here have been checked by the reader to stay below 2^53. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, dim) => product * dim, 1);
+}

@@ -1,0 +1,208 @@
+/** What the kernel process can be asked. Plain data only: it crosses process borders. */
+import type { ScaleRule } from '../formats/format';
+
+/** One weight to work on: a tensor of a checkpoint, and which of its dimensions is the output channel. */
+export interface WeightSpec {
+  /** Layer path or tensor name: how results are keyed. */
+  readonly key: string;
+  /** Tensor name exactly as stored in the checkpoint. */
+  readonly tensor: string;
+  /** 0 for nearly everything; 1 for transposed convolutions, whose weight is [in, out, ...]. */
+  readonly outputAxis: number;
+  /** Groups of a transposed convolution, whose output channels are split over dimension 0. 1 elsewhere. */
+  readonly groups?: number;
+}
+
+/** Error of one weight in one format. All measured on the weights alone. */
+export interface FormatError {
+  readonly mse: number;
+  /** 10 log10(sum x^2 / sum e^2); null when there is no error at all (infinite) or no signal. */
+  readonly sqnrDb: number | null;
+  readonly cosine: number | null;
+  readonly bitsPerWeight: number;
+  readonly bytes: number;
+  readonly scaleRule: ScaleRule;
+}
+
+/** Statistics of one weight, over its finite values. */
+export interface WeightStatistics {
+  readonly count: number;
+  readonly nan: number;
+  readonly inf: number;
+  readonly zeros: number;
+  readonly min: number;
+  readonly max: number;
+  readonly absmax: number;
+  readonly mean: number;
+  readonly std: number;
+  readonly rms: number;
+  /** Pearson kurtosis (3 for a normal distribution); null when the variance is zero. */
+  readonly kurtosis: number | null;
+  /** Share of values further than 6 standard deviations from the mean. */
+  readonly outlierShare: number;
+  readonly absmaxOverRms: number;
+  /** Largest channel absmax over the median channel absmax (dead channels left out). */
+  readonly channelRangeSpread: number;
+  /** Output channels whose values are all zero; at most 100 are listed. */
+  readonly deadChannels: readonly number[];
+  readonly deadChannelCount: number;
+  /** Output channels that hold one non-zero value only, repeated. */
+  readonly constantChannelCount: number;
+  /** Share of weights whose z-score exceeds 1 (catalogue: lim-zd, score ZD). */
+  readonly zd: number;
+  /** Values that fp16 cannot hold: overflow to infinity, or a non-zero value that becomes zero. */
+  readonly fp16Overflow: number;
+  readonly fp16Underflow: number;
+}
+
+export interface WeightScan {
+  readonly key: string;
+  readonly tensor: string;
+  readonly view: { readonly rows: number; readonly cols: number };
+  readonly statistics: WeightStatistics;
+  /** Format id -> error, in the order asked for. */
+  readonly formats: Readonly<Record<string, FormatError>>;
+}
+
+export interface ScanParams {
+  readonly checkpoint: string;
+  readonly weights: readonly WeightSpec[];
+  readonly formats: readonly string[];
+  readonly scaleRule: ScaleRule;
+}
+export interface ScanResult {
+  readonly weights: readonly WeightScan[];
+  /** Weights that could not be scanned, with the reason. */
+  readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+  readonly elements: number;
+  readonly seconds: number;
+}
+
+export interface DetailParams {
+  readonly checkpoint: string;
+  readonly weight: WeightSpec;
+  readonly bins: number;
+}
+export interface DetailResult {
+  readonly key: string;
+  readonly statistics: WeightStatistics;
+  /** `counts[i]` values in [edges[i], edges[i+1]). */
+  readonly histogram: { readonly edges: readonly number[]; readonly counts: readonly number[] };
+  /** Per output channel, at most 4096 (evenly thinned beyond that; `index` says which). */
+  readonly channels: { readonly index: readonly number[]; readonly min: readonly number[]; readonly max: readonly number[] };
+}
+
+/** One layer's choices for an allocator. Coupled layers are merged into one choice by the caller's groups. */
+export interface AllocationLayer {
+  readonly key: string;
+  readonly weights: number;
+  /** Format id -> cost in bits and error (same unit for all layers; lower is better). */
+  readonly choices: readonly { readonly format: string; readonly bits: number; readonly error: number }[];
+}
+export interface AllocateParams {
+  readonly layers: readonly AllocationLayer[];
+  /** Keys that must get the same format. */
+  readonly groups: readonly (readonly string[])[];
+  readonly budgetBits: number;
+  /** Allocator id from the methods registry. */
+  readonly allocator: string;
+}
+export interface AllocateResult {
+  readonly choice: readonly { readonly key: string; readonly format: string; readonly bits: number; readonly error: number }[];
+  readonly objective: number;
+  readonly bits: number;
+  /** True when the optimum is proven; otherwise `lowerBound` says how far it can be. */
+  readonly optimal: boolean;
+  readonly lowerBound: number;
+  /** The best uniform format that fits the budget (one format for every layer); null when none fits. */
+  readonly uniform: { readonly format: string; readonly objective: number; readonly bits: number } | null;
+  /** Set when the budget is trivial (everything fits in the best format). */
+  readonly note?: string;
+  /** Objective against size: the optimum for a sweep of budgets, for the report's curve. */
+  readonly frontier: readonly { readonly bits: number; readonly objective: number }[];
+}
+
+/** One weight to quantize with a method. */
+export interface QuantizeTask extends WeightSpec {
+  readonly format: string;
+  readonly method: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+export interface QuantizeParams {
+  readonly checkpoint: string;
+  readonly tasks: readonly QuantizeTask[];
+  readonly seed: number;
+  /** When set, a checkpoint is written atomically, read back and compared value by value. */
+  readonly export?: {
+    readonly path: string;
+    /** `dequantized`: ordinary tensors of the stored dtype; `compressed-tensors`: packed integers with scales. */
+    readonly layout: 'dequantized' | 'compressed-tensors';
+    readonly metadata?: readonly (readonly [string, string])[];
+  };
+}
+export interface QuantizedLayer {
+  readonly key: string;
+  readonly tensor: string;
+  readonly format: string;
+  readonly method: string;
+  /** Round-to-nearest with absmax scales in the same format: what the method is compared with. */
+  readonly before: FormatError;
+  readonly after: FormatError;
+}
+export interface QuantizeResult {
+  readonly layers: readonly QuantizedLayer[];
+  readonly weights: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  readonly averageBits: number;
+  readonly seconds: number;
+  readonly export?: { readonly path: string; readonly bytes: number; readonly verifiedTensors: number; readonly sha256: string };
+}
+
+/** Every job kind with its parameters and result. */
+export interface JobTypes {
+  scan: { params: ScanParams; result: ScanResult };
+  detail: { params: DetailParams; result: DetailResult };
+  allocate: { params: AllocateParams; result: AllocateResult };
+  quantize: { params: QuantizeParams; result: QuantizeResult };
+}
+export type JobKind = keyof JobTypes;
+
+export interface JobProgress {
+  readonly done: number;
+  readonly total: number;
+  readonly message: string;
+  /** Seconds to go, estimated from committed work; absent before 5 % is done. */
+  readonly secondsLeft?: number;
+}
+
+/** Bad parameters or input: shown to the user as it is, never retried, never counted as a crash. */
+export class JobError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'JobError';
+  }
+}
+export class JobCancelled extends Error {
+  constructor() {
+    super('cancelled');
+    this.name = 'JobCancelled';
+  }
+}
+
+/** What a job may use while it runs. */
+export interface JobContext {
+  /** Shared with the workers; polled in hot loops at least every 8 MiB or 5 ms. */
+  readonly cancelFlag: Int32Array;
+  /** Throws JobCancelled once cancelled. */
+  throwIfCancelled(): void;
+  progress(done: number, total: number, message: string): void;
+  /** Runs tasks on the worker threads, largest first, results in task order. Rejects with the first failure. */
+  map<Task, Result>(kind: string, tasks: readonly Task[], weight: (task: Task) => number, onDone?: (index: number, result: Result) => void): Promise<Result[]>;
+  readonly memoryCapBytes: number;
+  readonly threads: number;
+}
+export interface Job<K extends JobKind = JobKind> {
+  readonly kind: K;
+  run(params: JobTypes[K]['params'], context: JobContext): Promise<JobTypes[K]['result']>;
+}

@@ -1,0 +1,49 @@
+/**
+ * Methods: one file each under methods/<kind>/, registered under their catalogue id (registry.ts).
+ * The command line, the pickers, the report and the docs are derived from the registry.
+ */
+import type { NumberFormat, Quantized, ScaleRule, WeightView } from '../formats/format';
+import type { AllocateParams, AllocateResult, FormatError, WeightStatistics } from '../jobs/job';
+
+export type MethodNeeds = 'weights' | 'calibration' | 'gradients' | 'training';
+
+/** One parameter of a method, as a schema: type, default and range. */
+export type ParameterSchema =
+  | { readonly type: 'number'; readonly default: number; readonly minimum: number; readonly maximum: number; readonly description: string }
+  | { readonly type: 'integer'; readonly default: number; readonly minimum: number; readonly maximum: number; readonly description: string }
+  | { readonly type: 'boolean'; readonly default: boolean; readonly description: string }
+  | { readonly type: 'enum'; readonly default: string; readonly values: readonly string[]; readonly description: string };
+
+interface MethodBase {
+  readonly id: string;
+  readonly title: string;
+  /** Paper or specification. */
+  readonly source: string;
+  readonly needs: MethodNeeds;
+  /** Catalogue rows this method realises. */
+  readonly catalogue: readonly string[];
+  readonly parameters: Readonly<Record<string, ParameterSchema>>;
+}
+
+/** Turns a weight and a format into codes and scales. */
+export interface PtqMethod extends MethodBase {
+  readonly kind: 'ptq';
+  /** The scale rule a streaming pass can use instead of `run`; null when the method needs the whole weight. */
+  readonly scaleRule: ScaleRule | null;
+  run(weights: Float32Array, view: WeightView, format: NumberFormat, options: Readonly<Record<string, unknown>>): Quantized;
+}
+
+/** Turns a measured error into one number per (layer, format): lower is better, additive over layers. */
+export interface SensitivityMetric extends MethodBase {
+  readonly kind: 'sensitivity';
+  readonly unit: string;
+  score(statistics: WeightStatistics, error: FormatError): number;
+}
+
+/** Turns measurements and a budget into one format per layer. */
+export interface Allocator extends MethodBase {
+  readonly kind: 'allocation';
+  run(params: AllocateParams, throwIfCancelled: () => void): AllocateResult;
+}
+
+export type Method = PtqMethod | SensitivityMetric | Allocator;

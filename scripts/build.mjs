@@ -1,0 +1,75 @@
+// Builds everything that is shipped: AssemblyScript kernels, then one esbuild bundle per process.
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import esbuild from 'esbuild';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const require = createRequire(import.meta.url);
+const production = process.argv.includes('--production');
+const watch = process.argv.includes('--watch');
+const dist = path.join(root, 'dist');
+
+/** Options shared by every Node bundle, the tests' included. */
+export const nodeOptions = {
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  // web-tree-sitter's ESM build needs import.meta.url, which a CommonJS bundle does not have: take its .cjs build.
+  alias: { 'web-tree-sitter': require.resolve('web-tree-sitter') },
+  loader: { '.scm': 'text', '.html': 'text' },
+  logLevel: 'warning',
+};
+
+/** Compiles the AssemblyScript kernels to dist/kernels.wasm. */
+export function buildWasm() {
+  const entry = path.join(root, 'kernels/wasm/assembly/index.ts');
+  if (!existsSync(entry)) return;
+  execFileSync(process.execPath, [
+    path.join(root, 'node_modules/assemblyscript/bin/asc.js'), entry,
+    '--outFile', path.join(dist, 'kernels.wasm'),
+    '-O3', '--noAssert', '--enable', 'simd', '--runtime', 'stub', '--importMemory',
+  ], { stdio: 'inherit', cwd: root });
+}
+
+/** Copies the parser's WebAssembly next to the bundles. */
+export function copyAssets() {
+  mkdirSync(dist, { recursive: true });
+  copyFileSync(path.join(path.dirname(require.resolve('web-tree-sitter')), 'web-tree-sitter.wasm'), path.join(dist, 'web-tree-sitter.wasm'));
+  copyFileSync(path.join(root, 'node_modules/tree-sitter-python/tree-sitter-python.wasm'), path.join(dist, 'tree-sitter-python.wasm'));
+}
+
+async function main() {
+  copyAssets();
+  buildWasm();
+  const common = { ...nodeOptions, minify: production, sourcemap: !production };
+  const node = [
+    ['extension', 'extension/main.ts', { external: ['vscode'] }],
+    ['server', 'server/main.ts'],
+    ['cli', 'server/cli/main.ts', { banner: { js: '#!/usr/bin/env node' } }],
+    ['kernel', 'kernels/process/main.ts'],
+    ['worker', 'kernels/process/worker.ts'],
+  ];
+  const jobs = node
+    .filter(([, entry]) => existsSync(path.join(root, entry)))
+    .map(([name, entry, extra]) => ({ ...common, ...extra, entryPoints: [path.join(root, entry)], outfile: path.join(dist, `${name}.js`) }));
+  // Webview pages: media/<page>/main.ts and its style become dist/<page>.js and dist/<page>.css.
+  for (const page of readdirSync(path.join(root, 'media'), { withFileTypes: true })) {
+    const entry = path.join(root, 'media', page.name, 'main.ts');
+    if (!page.isDirectory() || !existsSync(entry)) continue;
+    jobs.push({ bundle: true, platform: 'browser', format: 'iife', target: 'es2022', minify: production, logLevel: 'warning',
+      entryPoints: [entry], outfile: path.join(dist, `${page.name}.js`) });
+  }
+  if (watch) {
+    const contexts = await Promise.all(jobs.map((job) => esbuild.context(job)));
+    await Promise.all(contexts.map((context) => context.watch()));
+    console.log('watching');
+    return;
+  }
+  await Promise.all(jobs.map((job) => esbuild.build(job)));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -1,0 +1,35 @@
+/** What is known about one model at one moment: source, checkpoint, layers, measurements, recipe. Plain and immutable. */
+import type { Checkpoint, CheckpointProblem } from '../../kernels/checkpoint/checkpoint';
+import type { WeightScan } from '../../kernels/jobs/job';
+import type { Recipe } from '../../kernels/recipe/recipe';
+import type { LinkResult } from '../linking/layer';
+import type { ModuleTree, RootCandidate, SourceSpan } from '../python/module-tree';
+
+export interface RootChoice {
+  readonly name: string;
+  readonly span: SourceSpan;
+  /** One sentence: why this one (`bitlens.json`, or the share of tensors explained), and what it was chosen over. */
+  readonly reason: string;
+  readonly alternatives: readonly RootCandidate[];
+}
+
+export type MeasurementState =
+  | { readonly state: 'none'; readonly reason: string }
+  | { readonly state: 'pending'; readonly done: number; readonly total: number }
+  | { readonly state: 'ready'; readonly scans: ReadonlyMap<string, WeightScan>; readonly evidence: string }
+  | { readonly state: 'failed'; readonly message: string };
+
+export interface ModelAnalysis {
+  /** Absolute path of the source file. */
+  readonly source: string;
+  readonly root: RootChoice | null;
+  readonly tree: ModuleTree | null;
+  readonly checkpointPath: string | null;
+  /** Null when there is none or it was refused (`checkpointError`). */
+  readonly checkpoint: Checkpoint | null;
+  readonly checkpointError: CheckpointProblem | null;
+  readonly link: LinkResult | null;
+  readonly measurements: MeasurementState;
+  readonly recipe: Recipe | null;
+  readonly recipePath: string | null;
+}

@@ -1,0 +1,275 @@
+/**
+ * Every message between the editor and the server beyond the Language Server Protocol, and the data the webviews show.
+ * Types and method names only: extension/ and media/ import this file and nothing else of the server.
+ * docs/protocol.md describes each one; a test holds the two together.
+ * Names in these messages come from untrusted files: they are shown as text, never as markup, and maps are arrays of pairs
+ * or null-prototype records.
+ */
+import type { WeightStatistics, FormatError, JobProgress } from '../kernels/jobs/job';
+import type { Recipe } from '../kernels/recipe/recipe';
+
+export type { WeightStatistics, FormatError, JobProgress, Recipe };
+
+export interface Range {
+  readonly start: { readonly line: number; readonly character: number };
+  readonly end: { readonly line: number; readonly character: number };
+}
+
+/** Names the model a request is about: a source document, optionally one class in it. */
+export interface ModelTarget {
+  readonly uri: string;
+  readonly root?: string;
+}
+
+export interface LayerRow {
+  readonly path: string;
+  readonly className: string;
+  readonly uri: string;
+  readonly range: Range;
+  readonly linked: boolean;
+  /** Tensor name in the checkpoint, dtype and shape of the weight; null when the layer has no weight to quantize. */
+  readonly weight: { readonly tensor: string; readonly dtype: string; readonly shape: readonly number[] } | null;
+  readonly parameters: number;
+  readonly bytes: number;
+  /** Format the recipe gives, else the suggested one; null when neither is known. */
+  readonly format: string | null;
+  readonly formatSource: 'recipe' | 'suggested' | null;
+  readonly bitsPerWeight: number | null;
+  readonly bytesAfter: number | null;
+  /** SQNR at `format`, measured on the weights. */
+  readonly sqnrDb: number | null;
+  readonly tiedTo: string | null;
+  readonly findings: readonly FindingRow[];
+}
+
+export interface FindingRow {
+  readonly code: string;
+  readonly severity: 'error' | 'warning' | 'information' | 'hint';
+  readonly message: string;
+}
+
+export interface ModelSummary {
+  readonly target: ModelTarget;
+  readonly root: string | null;
+  readonly rootReason: string;
+  readonly rootCandidates: readonly string[];
+  readonly checkpoint: string | null;
+  readonly checkpointMessage: string | null;
+  readonly recipe: string | null;
+  readonly measurements: 'none' | 'pending' | 'ready' | 'failed';
+  readonly evidence: string;
+  readonly layers: readonly LayerRow[];
+  readonly unlinkedTensors: readonly string[];
+  readonly missingTensors: readonly string[];
+  readonly parameters: number;
+  readonly bytes: number;
+  readonly bytesAfter: number | null;
+  readonly averageBits: number | null;
+}
+
+/** What the sensitivity report shows: also the content of the exported JSON and of the self-contained HTML file. */
+export interface ReportData {
+  readonly version: 1;
+  readonly title: string;
+  readonly generatedAt: string;
+  readonly target: { readonly source: string; readonly root: string; readonly rootReason: string; readonly checkpoint: string; readonly identity: string };
+  /** One sentence: where the numbers come from. */
+  readonly evidence: string;
+  readonly formats: readonly { readonly id: string; readonly title: string; readonly codeBits: number }[];
+  readonly layers: readonly ReportLayer[];
+  readonly metric: { readonly id: string; readonly title: string; readonly unit: string };
+  /** Optimal objective against size; `chosen` indexes `points`. */
+  readonly curve: {
+    readonly points: readonly { readonly bytes: number; readonly averageBits: number; readonly objective: number }[];
+    readonly chosen: number | null;
+    readonly uniform: readonly { readonly format: string; readonly bytes: number; readonly averageBits: number; readonly objective: number }[];
+  };
+  readonly totals: { readonly layers: number; readonly weights: number; readonly bytes: number; readonly bytesAfter: number | null; readonly averageBits: number | null };
+  readonly unlinkedTensors: readonly string[];
+  readonly notes: readonly string[];
+}
+export interface ReportLayer {
+  readonly path: string;
+  readonly className: string;
+  readonly file: string;
+  readonly line: number;
+  readonly tensor: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly weights: number;
+  readonly bytes: number;
+  readonly statistics: WeightStatistics;
+  /** In the order of ReportData.formats; null where a format was not measured. */
+  readonly errors: readonly (FormatError | null)[];
+  /** Format of the recipe, else of the allocation shown; null when none. */
+  readonly format: string | null;
+  readonly tiedTo: string | null;
+  readonly findings: readonly FindingRow[];
+  /** Present in exports, fetched on demand in the editor. */
+  readonly detail?: LayerDetail;
+}
+export interface LayerDetail {
+  readonly path: string;
+  readonly histogram: { readonly edges: readonly number[]; readonly counts: readonly number[] };
+  readonly channels: { readonly index: readonly number[]; readonly min: readonly number[]; readonly max: readonly number[] };
+}
+
+export interface AllocationRequest extends ModelTarget {
+  /** Exactly one of the two. */
+  readonly bits?: number;
+  readonly bytes?: number;
+  readonly metric?: string;
+  readonly formats?: readonly string[];
+  /** Path to write the recipe to; not written when absent. */
+  readonly out?: string;
+}
+export interface AllocationSummary {
+  readonly averageBits: number;
+  readonly bytes: number;
+  readonly objective: number;
+  readonly optimal: boolean;
+  readonly uniform: { readonly format: string; readonly objective: number; readonly bytes: number } | null;
+  readonly layers: readonly { readonly path: string; readonly format: string; readonly bitsPerWeight: number; readonly sqnrDb: number | null }[];
+  readonly note: string | null;
+  readonly recipe: Recipe;
+  readonly recipePath: string | null;
+}
+
+export interface QuantizeLayerRequest extends ModelTarget {
+  readonly path: string;
+  readonly format: string;
+  readonly method: string;
+}
+export interface QuantizeLayerSummary {
+  readonly path: string;
+  readonly format: string;
+  readonly method: string;
+  readonly before: FormatError;
+  readonly after: FormatError;
+  readonly bytesBefore: number;
+  readonly seconds: number;
+  readonly evidence: string;
+}
+
+export interface TrialRequest extends ModelTarget {
+  /** Path of a recipe file; or one format for every layer. */
+  readonly recipe?: string;
+  readonly format?: string;
+  readonly method?: string;
+  /** Only these layers. */
+  readonly layers?: readonly string[];
+  readonly out?: string;
+  readonly layout?: 'dequantized' | 'compressed-tensors';
+}
+export interface TrialSummary {
+  readonly id: string;
+  readonly startedAt: string;
+  readonly title: string;
+  readonly layers: readonly { readonly path: string; readonly format: string; readonly method: string; readonly before: FormatError; readonly after: FormatError }[];
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  readonly averageBits: number;
+  readonly seconds: number;
+  readonly evidence: string;
+  readonly export: { readonly path: string; readonly bytes: number; readonly verifiedTensors: number; readonly sha256: string } | null;
+}
+
+export interface CheckpointSummary {
+  readonly path: string;
+  readonly format: string;
+  readonly bytes: number;
+  readonly parameters: number;
+  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number; readonly float: boolean }[];
+  readonly problems: readonly { readonly code: string; readonly grade: string; readonly message: string; readonly fix: string; readonly offset?: number }[];
+  readonly imports: readonly { readonly module: string; readonly name: string; readonly kind: string }[];
+  readonly metadata: readonly (readonly [string, string])[];
+}
+export interface TensorDetail {
+  readonly name: string;
+  readonly statistics: WeightStatistics;
+  readonly detail: LayerDetail;
+  readonly formats: readonly { readonly id: string; readonly error: FormatError }[];
+}
+
+export interface FormatEntry { readonly id: string; readonly title: string; readonly bitsPerWeight: number; readonly catalogue: readonly string[] }
+export interface MethodEntry { readonly id: string; readonly kind: string; readonly title: string; readonly needs: string; readonly catalogue: readonly string[] }
+
+export interface ServerStatus {
+  readonly state: 'idle' | 'reading' | 'measuring' | 'trial' | 'error';
+  readonly message: string;
+  readonly progress?: JobProgress;
+  readonly kernel: 'stopped' | 'starting' | 'ready' | 'busy' | 'failed';
+}
+
+/** Request name -> parameters and result. Long ones take a workDoneToken and can be cancelled. */
+export interface Requests {
+  'bitlens/model': { params: ModelTarget; result: ModelSummary };
+  'bitlens/report': { params: ModelTarget & { formats?: readonly string[] }; result: ReportData };
+  'bitlens/layerDetail': { params: ModelTarget & { path: string }; result: LayerDetail };
+  'bitlens/reportHtml': { params: ModelTarget & { out: string }; result: { path: string; bytes: number } };
+  'bitlens/allocate': { params: AllocationRequest; result: AllocationSummary };
+  'bitlens/quantizeLayer': { params: QuantizeLayerRequest; result: QuantizeLayerSummary };
+  'bitlens/writeRecipe': { params: ModelTarget & { path: string; format: string; method: string; recipe?: string }; result: { recipe: string } };
+  'bitlens/trial': { params: TrialRequest; result: TrialSummary };
+  'bitlens/inspect': { params: { path: string }; result: CheckpointSummary };
+  'bitlens/tensorDetail': { params: { path: string; tensor: string }; result: TensorDetail };
+  'bitlens/formats': { params: Record<string, never>; result: readonly FormatEntry[] };
+  'bitlens/methods': { params: Record<string, never>; result: readonly MethodEntry[] };
+  'bitlens/restartKernel': { params: Record<string, never>; result: null };
+}
+
+/** Notification name -> parameters, server to client. */
+export interface Notifications {
+  'bitlens/status': ServerStatus;
+  /** The analysis behind these documents changed: views and open reports ask again. */
+  'bitlens/changed': { readonly uris: readonly string[] };
+}
+
+/** Messages between the report page and its host (the editor). Checked on arrival by both sides. */
+export type ReportMessageIn =
+  | { readonly type: 'data'; readonly report: ReportData }
+  | { readonly type: 'detail'; readonly detail: LayerDetail }
+  | { readonly type: 'error'; readonly message: string };
+export type ReportMessageOut =
+  | { readonly type: 'ready' }
+  | { readonly type: 'open'; readonly path: string }
+  | { readonly type: 'detail'; readonly path: string }
+  | { readonly type: 'quantize'; readonly path: string }
+  | { readonly type: 'export'; readonly kind: 'csv' | 'json' | 'html' };
+
+/** Messages between the checkpoint page and its host. */
+export type CheckpointMessageIn =
+  | { readonly type: 'data'; readonly summary: CheckpointSummary }
+  | { readonly type: 'tensor'; readonly tensor: TensorDetail }
+  | { readonly type: 'error'; readonly message: string; readonly tensor?: string };
+export type CheckpointMessageOut =
+  | { readonly type: 'ready' }
+  | { readonly type: 'tensor'; readonly name: string };
+
+/** Settings, as the client sends them (section `bitlens`). */
+export interface Settings {
+  readonly checkpoint: string;
+  readonly targetFormat: string;
+  readonly formats: readonly string[];
+  readonly minimumSqnrDb: number;
+  readonly kurtosis: number;
+  readonly channelRangeSpread: number;
+  readonly rules: Readonly<Record<string, 'error' | 'warning' | 'information' | 'hint' | 'off'>>;
+  readonly inlayHints: boolean;
+  readonly codeLens: boolean;
+  readonly threads: number;
+  readonly memoryMb: number;
+}
+export const DEFAULT_SETTINGS: Settings = {
+  checkpoint: '',
+  targetFormat: 'int4-sym-g128',
+  formats: ['int2-sym-g128', 'int3-sym-g128', 'int4-sym-g128', 'int4-asym-g128', 'int6-sym-channel', 'int8-sym-channel', 'fp8-e4m3-channel', 'bf16'],
+  minimumSqnrDb: 20,
+  kurtosis: 10,
+  channelRangeSpread: 16,
+  rules: {},
+  inlayHints: true,
+  codeLens: true,
+  threads: 0,
+  memoryMb: 2048,
+};
