@@ -1,0 +1,33 @@
+/**
+ * Every module that PyTorch brings, and the third-party ones whose content is common knowledge: what they are called,
+ * how they are constructed, and which tensors they hold in which order. Up to PyTorch 2.9.
+ */
+import { conv } from './conv';
+import { embedding } from './embedding';
+import { linear } from './linear';
+import { norm } from './norm';
+import type { TorchModuleSpec } from './spec';
+
+export type {
+  PythonName, TableModule, TorchArgs, TorchChild, TorchContent, TorchModuleSpec, TorchParameter, TorchRole, TorchSignatureParameter,
+} from './spec';
+
+const rows: readonly TorchModuleSpec[] = [linear, conv, norm, embedding].flat();
+
+const byName = new Map<string, TorchModuleSpec>();
+for (const row of rows) byName.set(row.qualifiedName, row);
+
+/** `torch.nn.modules.conv.Conv2d` and `torch.nn.Conv2d` are one class: the documented name is the one in the table. */
+function canonical(name: string): string {
+  return name.replace(/^torch\.nn\.modules\.(?:\w+\.)?(?=[A-Z])/, 'torch.nn.');
+}
+
+/** The row of a class by any of its import names, or undefined when the table does not know it. */
+export function torchModule(qualifiedName: string): TorchModuleSpec | undefined {
+  return byName.get(qualifiedName) ?? byName.get(canonical(qualifiedName));
+}
+
+/** All rows, each once. */
+export function torchModules(): readonly TorchModuleSpec[] {
+  return rows;
+}
