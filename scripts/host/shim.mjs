@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Stands in for the desktop VS Code executable: takes the flags @vscode/test-electron passes, runs the same suite in the
 // cached VS Code host, and exits with its verdict. With a desktop VS Code the very same suite runs there instead.
-import { createRequire } from 'node:module';
 import path from 'node:path';
+import { chromium } from 'playwright-core';
 import { host } from './install.mjs';
 import { serve } from './serve.mjs';
 
@@ -16,7 +16,6 @@ if (!development || !tests || !folder) {
 }
 if (!host.chromium) { console.error('shim: install chromium'); process.exit(2); }
 
-const { chromium } = createRequire(import.meta.url)(host.playwright);
 const server = await serve({ driver: true });
 const browser = await chromium.launch({ executablePath: host.chromium, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'] });
 const finish = async (code) => {

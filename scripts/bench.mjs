@@ -1,0 +1,22 @@
+// Runs the benchmarks: they print figures and ratios measured in one run. Usage: npm run bench [-- NAME...]
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import esbuild from 'esbuild';
+import { nodeOptions } from './build.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+execFileSync(process.execPath, [path.join(root, 'scripts/build.mjs'), '--production'], { stdio: 'inherit' });
+const wanted = process.argv.slice(2);
+const entries = readdirSync(path.join(root, 'bench')).filter((file) => file.endsWith('.bench.ts'))
+  .filter((file) => wanted.length === 0 || wanted.some((name) => file.startsWith(name)));
+if (!entries.length) { console.error(`no benchmark of that name; there are: ${existsSync(path.join(root, 'bench')) ? readdirSync(path.join(root, 'bench')).join(', ') : 'none'}`); process.exit(2); }
+const out = path.join(root, 'dist/bench');
+await esbuild.build({ ...nodeOptions, entryPoints: entries.map((file) => path.join(root, 'bench', file)), outdir: out, define: { 'process.env.BITLENS_ROOT': JSON.stringify(root) } });
+let failed = 0;
+for (const entry of entries) {
+  console.log(`\n== ${entry.replace('.bench.ts', '')}`);
+  failed += spawnSync(process.execPath, ['--expose-gc', path.join(out, entry.replace(/\.ts$/, '.js'))], { cwd: root, stdio: 'inherit' }).status === 0 ? 0 : 1;
+}
+process.exit(failed ? 1 : 0);
