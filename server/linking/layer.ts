@@ -13,8 +13,16 @@ export interface LinkedTensor {
 }
 
 export interface Layer {
-  /** Module path with every `*` replaced by what the checkpoint holds. */
+  /**
+   * Module path with every `*` replaced by what the checkpoint holds. A module with several weights (LSTM, attention with
+   * separate projections) and a module that uses own `nn.Parameter`s is one layer per weight, `lstm.weight_ih_l0`, plus
+   * one of the module's own path for what is left (biases).
+   */
   readonly path: string;
+  /** Path of the module itself; absent when it is `path`. */
+  readonly modulePath?: string;
+  /** Set when the source does not say what is inside the module: the layer is known from the checkpoint's names only. */
+  readonly inferred?: string;
   readonly module: ModuleNode;
   readonly className: string;
   readonly span: SourceSpan;
@@ -25,7 +33,7 @@ export interface Layer {
   readonly weight: LinkedTensor | null;
   /** Which dimension of the weight is the output channel. */
   readonly outputAxis: number;
-  /** Path of the layer whose tensor this one shares (tied weights); that layer carries the bytes. */
+  /** Path of the layer whose tensor this one shares (tied weights); that layer carries the bytes and the measurements. */
   readonly tiedTo: string | null;
 }
 
@@ -40,6 +48,16 @@ export interface LinkResult {
   readonly tied: readonly (readonly string[])[];
   /** Prefix that was taken off the checkpoint's names (`module.`, `model.`, `_orig_mod.`, `state_dict.`), '' when none. */
   readonly prefix: string;
-  /** Share of the checkpoint's tensors that the tree explains, 0 to 1. */
+  /** Share of the checkpoint's model tensors (optimizer state and copies left out) that the tree explains, 0 to 1. */
   readonly explained: number;
+  /** Path in the tree that the checkpoint starts at, when it holds only a part of the model; absent otherwise. */
+  readonly subtree?: string;
+  /** How many tensors a parameter of the source explains, and how many lie under modules whose inside is unknown. */
+  readonly matched?: number;
+  readonly absorbed?: number;
+  /**
+   * Tensors outside the chosen prefix (optimizer state, a second state dict such as `ema`, other networks), grouped:
+   * noted once per group, never as unexpected one by one.
+   */
+  readonly elsewhere?: readonly { readonly prefix: string; readonly tensors: number }[];
 }

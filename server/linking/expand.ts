@@ -1,0 +1,176 @@
+/** Walks the tree's pattern and the checkpoint's names side by side: every `*` becomes what the checkpoint holds. */
+import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
+import type { ModuleNode, ParameterNode } from '../python/module-tree';
+import { companionsOf, replacementOf } from './companions';
+import { lookUp, sortedSegments, unusedBelow, type NameNode } from './names';
+import { isOpen, shapeAllows, type Pattern, type PatternNode } from './pattern';
+
+/** A parameter of one module instance with what the checkpoint has for it. */
+export interface BoundParameter {
+  /** Own name, below the module. */
+  readonly name: string;
+  readonly parameter: ParameterNode | null;
+  readonly tensor: TensorInfo | null;
+  /** For a parameter stored in another form: the tensor that carries its values (null: none does). */
+  readonly standsFor?: string;
+  readonly carriesWeight?: boolean;
+}
+
+/** One module at one concrete path. */
+export interface ModuleInstance {
+  readonly path: string;
+  readonly module: ModuleNode;
+  readonly parameters: readonly BoundParameter[];
+  /** Set for what lies inside a module that the source does not know. */
+  readonly inferred?: string;
+}
+
+export interface Expansion {
+  readonly instances: ModuleInstance[];
+  readonly missing: { readonly name: string; readonly parameter: ParameterNode; readonly module: ModuleNode }[];
+}
+
+/** Names that PyTorch fills in itself when they are absent (BatchNorm's counter, since version 2 of its state). */
+const FILLED_IN = new Set(['num_batches_tracked']);
+
+/** How many tensors below `names` a pattern explains; misfits count half. Used to tell alternatives apart. */
+function hits(pattern: PatternNode, names: NameNode | null | undefined, only?: (module: ModuleNode) => boolean): number {
+  if (!names) return 0;
+  let total = 0;
+  if (names.tensor) {
+    const leaves = pattern.leaves.filter((leaf) => !only || only(leaf.module));
+    if (leaves.length > 0) total += leaves.some((leaf) => shapeAllows(leaf.parameter.shape, names.tensor!.shape)) ? 1 : 0.5;
+  }
+  for (const [segment, child] of names.children) {
+    const literal = pattern.literal.get(segment);
+    let found = literal ? hits(literal, child, only) : 0;
+    if (found === 0) for (const glob of pattern.globs) if (glob.matches(segment)) found = Math.max(found, hits(glob.node, child, only));
+    total += found;
+  }
+  return total;
+}
+
+const hasTensors = (names: NameNode | null): boolean => names !== null && !unusedBelow(names).next().done;
+
+export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expansion {
+  const result: Expansion = { instances: [], missing: [] };
+
+  /** Is `inner` the module itself or inside it? */
+  const inside = (inner: ModuleNode, outer: ModuleNode): boolean => {
+    for (let at: ModuleNode | undefined = inner; at; at = pattern.parents.get(at)) if (at === outer) return true;
+    return false;
+  };
+
+  /** Of several modules constructed at one path, the one that explains most of what is there. */
+  const choose = (node: PatternNode, names: NameNode | null, within: ModuleNode | null): ModuleNode | null => {
+    const possible = node.modules.filter((module) => within === null || (pattern.parents.get(module) ?? null) === within);
+    if (possible.length <= 1) return possible[0] ?? null;
+    let winner = possible[0]!;
+    let most = -1;
+    for (const module of possible) {
+      const found = hits(node, names, (owner) => inside(owner, module));
+      if (found > most || (found === most && winner.optional && !module.optional)) { winner = module; most = found; }
+    }
+    return winner;
+  };
+
+  const bindParameters = (module: ModuleNode, path: readonly string[], names: NameNode | null): BoundParameter[] => {
+    const found: BoundParameter[] = [];
+    const present: { parameter: ParameterNode; name: string }[] = [];
+    for (const parameter of module.parameters) {
+      if (!parameter.persistent) continue;
+      if (parameter.name.includes('*')) {
+        for (const [segment, child] of names?.children ?? []) {
+          if (!child.tensor || child.used || module.parameters.some((other) => other.name === segment)) continue;
+          child.used = true;
+          found.push({ name: segment, parameter, tensor: child.tensor });
+        }
+        continue;
+      }
+      const node = lookUp(names, parameter.name);
+      if (node?.tensor && !node.used) {
+        node.used = true;
+        found.push({ name: parameter.name, parameter, tensor: node.tensor });
+        present.push({ parameter, name: parameter.name });
+        continue;
+      }
+      const replacement = names ? replacementOf(names, parameter.name) : null;
+      if (replacement) {
+        for (const entry of replacement.tensors) {
+          entry.node.used = true;
+          found.push({ name: entry.name, parameter: null, tensor: entry.tensor, standsFor: parameter.name, carriesWeight: entry.name === replacement.weight });
+        }
+        continue;
+      }
+      if (parameter.optional && bound) continue;
+      found.push({ name: parameter.name, parameter, tensor: null });
+      if (bound && !FILLED_IN.has(parameter.name)) result.missing.push({ name: [...path, parameter.name].join('.'), parameter, module });
+    }
+    if (names && module.kind !== 'user') {
+      for (const { name } of present.filter(({ parameter }) => parameter.kind === 'parameter' && !/bias/.test(parameter.name))) {
+        for (const entry of companionsOf(names, name)) {
+          entry.node.used = true;
+          found.push({ name: entry.name, parameter: null, tensor: entry.tensor, standsFor: name });
+        }
+      }
+    }
+    return found;
+  };
+
+  /** What nothing explained below a module whose inside is not known: layers by name, one per group of tensors. */
+  const absorb = (module: ModuleNode, path: readonly string[], names: NameNode): void => {
+    const groups = new Map<string, BoundParameter[]>();
+    for (const { path: below, node, tensor } of unusedBelow(names)) {
+      node.used = true;
+      const owner = [...path, ...below.slice(0, -1)].join('.');
+      const entry: BoundParameter = { name: below[below.length - 1] ?? '', parameter: null, tensor };
+      const group = groups.get(owner);
+      if (group) group.push(entry);
+      else groups.set(owner, [entry]);
+    }
+    for (const [owner, parameters] of groups) {
+      result.instances.push({ path: owner, module, parameters, inferred: module.unknown?.reason ?? 'the class of this module is not known' });
+    }
+  };
+
+  const visit = (node: PatternNode, names: NameNode | null, path: readonly string[], within: ModuleNode | null): void => {
+    const module = choose(node, names, within);
+    if (node.modules.length > 0 && !module) return;
+    if (module && bound && module.optional && !hasTensors(names)) return;
+    const owner = module ?? within;
+    if (module) {
+      const parameters = bindParameters(module, path, names);
+      if (parameters.length > 0) result.instances.push({ path: path.join('.'), module, parameters });
+    }
+    for (const [segment, child] of node.literal) {
+      if (child.modules.length === 0 && child.leaves.length > 0 && child.literal.size === 0 && child.globs.length === 0) continue;
+      visit(child, names?.children.get(segment) ?? null, [...path, segment], owner);
+    }
+    if (node.globs.length > 0) visitGlobs(node, names, path, owner);
+    if (module && names && isOpen(module)) absorb(module, path, names);
+  };
+
+  const visitGlobs = (node: PatternNode, names: NameNode | null, path: readonly string[], owner: ModuleNode | null): void => {
+    const modules = node.globs.filter((glob) => glob.node.modules.length > 0 || glob.node.literal.size > 0 || glob.node.globs.length > 0);
+    if (!bound) {
+      for (const glob of modules) visit(glob.node, null, [...path, glob.pattern], owner);
+      return;
+    }
+    for (const segment of sortedSegments([...(names?.children.keys() ?? [])])) {
+      const child = names!.children.get(segment)!;
+      if (node.literal.has(segment) || child.children.size === 0) continue;
+      let winner: PatternNode | null = null;
+      let most = 0;
+      for (const glob of modules) {
+        if (!glob.matches(segment)) continue;
+        const found = hits(glob.node, child) + (glob.node.modules.some(isOpen) ? 0.25 : 0);
+        if (found > most) { winner = glob.node; most = found; }
+      }
+      if (winner) visit(winner, child, [...path, segment], owner);
+    }
+  };
+
+  visit(pattern.root, root, [], null);
+  return result;
+}
+

@@ -1,0 +1,105 @@
+/** Which part of a checkpoint is this model: the prefix of its names that explains most. */
+import { matchName, shapeAllows, splitPath, type Pattern, type PatternNode } from './pattern';
+import type { StoredName } from './names';
+
+export interface PrefixChoice {
+  /** Segments taken off the names, wrappers not counted. */
+  readonly prefix: readonly string[];
+  /** Path in the tree that the names are put under ('' nearly always). */
+  readonly subtree: string;
+  /** Other prefixes under which the same model lies again: EMA copies, teachers, first moments. */
+  readonly copies: readonly (readonly string[])[];
+}
+
+interface Votes {
+  readonly prefix: readonly string[];
+  matched: number;
+  misshaped: number;
+  open: number;
+}
+
+/** Top-level entries of a training checkpoint that never hold the model's own tensors. */
+const TRAINING_STATE = /^(?:optim(?:izer)?s?(?:_state(?:_dict|s)?)?|optimizer_\w+|\w+_optimizer|opt_state|lr_schedulers?|schedulers?\w*|(?:grad_)?scaler\w*|amp\w*|loops|callbacks|hyper_parameters|hparams|rng_states?\w*|\w+_rng_state\w*|exp_avg\w*|train_state|trainer\w*)$/i;
+/** Prefixes taken only when nothing else explains as much. */
+const SECONDARY = /^(?:.*ema.*|shadow.*|averaged?|swa.*|teacher.*|target.*|momentum.*|exp_avg.*|optim.*|prev.*|old.*|best.*)$/i;
+
+export const isTrainingState = (segment: string): boolean => TRAINING_STATE.test(segment);
+
+function vote(from: PatternNode, names: readonly StoredName[]): Map<string, Votes> {
+  const votes = new Map<string, Votes>();
+  for (const name of names) {
+    for (let start = 0; start < name.segments.length; start += 1) {
+      const match = matchName(from, name.segments, start);
+      if (!match) continue;
+      const prefix = name.segments.slice(0, start);
+      const key = prefix.join('.');
+      let entry = votes.get(key);
+      if (!entry) {
+        entry = { prefix, matched: 0, misshaped: 0, open: 0 };
+        votes.set(key, entry);
+      }
+      if (match.kind === 'open') entry.open += 1;
+      else if (match.leaves.some((leaf) => shapeAllows(leaf.parameter.shape, name.tensor.shape))) entry.matched += 1;
+      else entry.misshaped += 1;
+    }
+  }
+  return votes;
+}
+
+const score = (votes: Votes): number => votes.matched + 0.5 * votes.misshaped + 0.3 * votes.open;
+
+function better(a: Votes, b: Votes): boolean {
+  const [scoreA, scoreB] = [score(a), score(b)];
+  if (scoreA !== scoreB) return scoreA > scoreB;
+  const secondary = (votes: Votes): number => (votes.prefix.some((segment) => SECONDARY.test(segment)) ? 1 : 0);
+  if (secondary(a) !== secondary(b)) return secondary(a) < secondary(b);
+  return a.prefix.length < b.prefix.length;
+}
+
+function best(votes: Map<string, Votes>): Votes | null {
+  let winner: Votes | null = null;
+  for (const entry of votes.values()) if (!winner || better(entry, winner)) winner = entry;
+  return winner;
+}
+
+/** Paths of inner modules that could be a checkpoint by themselves: user classes one or two levels down. */
+function innerModules(pattern: Pattern): { path: string; node: PatternNode }[] {
+  const root = pattern.root.modules[0];
+  if (!root) return [];
+  const inner = root.children.flatMap((child) => [child, ...child.children])
+    .filter((module) => module.kind === 'user' && module.path !== '' && !module.path.includes('*')).slice(0, 64);
+  return inner.flatMap((module) => {
+    let node: PatternNode | undefined = pattern.root;
+    for (const segment of splitPath(module.path)) node = node?.literal.get(segment);
+    return node ? [{ path: module.path, node }] : [];
+  });
+}
+
+/**
+ * Chooses the prefix under which most names match the tree. Every suffix of every name is tried against the tree, so any
+ * combination (`state_dict.model.module.`) and a tree that is only a part of the checkpoint (`encoder.`) come out of the
+ * same count. A prefix that the source has itself wins as '' because the whole name matches.
+ */
+export function choosePrefix(pattern: Pattern, names: readonly StoredName[]): PrefixChoice {
+  const votes = vote(pattern.root, names);
+  let winner = best(votes);
+  let subtree = '';
+  if (names.length > 0 && (winner?.matched ?? 0) < names.length / 2) {
+    for (const inner of innerModules(pattern)) {
+      const candidate = best(vote(inner.node, names));
+      if (candidate && candidate.matched > 1 && score(candidate) > 2 * (winner ? score(winner) : 0)) {
+        winner = candidate;
+        subtree = inner.path;
+      }
+    }
+  }
+  if (!winner) return { prefix: [], subtree: '', copies: [] };
+  const chosen = winner;
+  const copies = [...votes.values()]
+    .filter((entry) => entry !== chosen && entry.prefix.length > 0 && entry.matched > 1 && entry.matched >= chosen.matched / 2)
+    .map((entry) => entry.prefix);
+  return { prefix: chosen.prefix, subtree, copies };
+}
+
+export const startsWith = (segments: readonly string[], prefix: readonly string[]): boolean =>
+  segments.length >= prefix.length && prefix.every((segment, index) => segments[index] === segment);
