@@ -40,14 +40,14 @@ export function link(tree: ModuleTree, checkpoint: Checkpoint | null, options: L
     return tiedTo === null || tiedTo === layer.path ? layer : { ...layer, tiedTo };
   });
 
-  const leftovers = [...sorted.colliding, ...[...unusedBelow(sorted.root)].map(({ tensor }) => tensor), ...odd];
+  const leftovers = new Set<TensorInfo>([...sorted.colliding, ...[...unusedBelow(sorted.root)].map(({ tensor }) => tensor), ...odd]);
   const inCopy = new Set<TensorInfo>(names.filter((name) => choice.copies.some((copy) => startsWith(name.segments, copy))).map((name) => name.tensor));
-  const unlinkedTensors = leftovers.filter((tensor) => !inCopy.has(tensor));
+  const unlinkedTensors = (checkpoint?.tensors ?? []).filter((tensor) => leftovers.has(tensor) && !inCopy.has(tensor));
   const matched = bound.filter(({ instance, entry }) => entry.tensor && instance.inferred === undefined).length;
   const absorbed = bound.filter(({ instance, entry }) => entry.tensor && instance.inferred !== undefined).length;
-  const elsewhere = groupElsewhere([...sorted.outside, ...names.filter((name) => inCopy.has(name.tensor) && leftovers.includes(name.tensor))]);
+  const elsewhere = groupElsewhere([...sorted.outside, ...names.filter((name) => inCopy.has(name.tensor) && leftovers.has(name.tensor))]);
   const copiesOutside = sorted.outside.filter((name) => inCopy.has(name.tensor) || isTrainingState(name.segments[0]!)).length;
-  const inScope = names.length + odd.length - copiesOutside - leftovers.filter((tensor) => inCopy.has(tensor)).length;
+  const inScope = names.length + odd.length - copiesOutside - [...leftovers].filter((tensor) => inCopy.has(tensor)).length;
   return {
     layers: owned,
     unlinkedTensors,
