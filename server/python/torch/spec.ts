@@ -22,14 +22,29 @@ export interface TorchParameter {
 
 export type TorchArgs = Readonly<Record<string, unknown>>;
 
+/** A submodule that is another row of the table; `args` need not name every parameter (defaults apply). */
+export interface TorchSpecChild {
+  readonly name: string;
+  readonly spec: string;
+  readonly args: Record<string, unknown>;
+  readonly optional?: boolean;
+}
+
 /**
- * A submodule: either another row of the table with its arguments, or a module that the caller passed in as an opaque
- * handle. `copied` tells that PyTorch deep-copies the handle (so its tensors are separate, not tied). A name of `*`
- * stands for an unknown number of them.
+ * A submodule that the caller passed in as an opaque handle; `undefined` means that nothing is known about it.
+ * `copied`: PyTorch deep-copies it, so its tensors are separate and not tied. `call`: the handle is a class or factory
+ * (`norm_layer=`), and the submodule is what it returns for these positional arguments.
  */
-export type TorchChild =
-  | { readonly name: string; readonly spec: string; readonly args: Record<string, unknown>; readonly optional?: boolean }
-  | { readonly name: string; readonly module: unknown; readonly copied?: boolean; readonly optional?: boolean };
+export interface TorchHandleChild {
+  readonly name: string;
+  readonly module: unknown;
+  readonly copied?: boolean;
+  readonly call?: readonly unknown[];
+  readonly optional?: boolean;
+}
+
+/** A name of `*` stands for an unknown number of them. A name may be dotted where PyTorch has a plain container between. */
+export type TorchChild = TorchSpecChild | TorchHandleChild;
 
 export interface TorchSignatureParameter {
   readonly name: string;
@@ -75,6 +90,18 @@ export const isTableModule = (value: unknown): value is TableModule =>
 /** A child from a module-valued argument, whichever of the two forms it has. */
 export const childFrom = (name: string, module: unknown, copied = false): TorchChild =>
   isTableModule(module) ? { name, spec: module.spec, args: module.args } : { name, module, ...(copied ? { copied } : {}) };
+
+/**
+ * A child made by calling a class-valued argument such as `norm_layer`. The default of the signature is a
+ * {@link PythonName}, which must itself be a row of the table (`nn.LayerNorm` means `torch.nn.LayerNorm`).
+ */
+export function called(name: string, factory: unknown, positional: readonly unknown[], firstParameter: string): TorchChild {
+  if (typeof factory === 'object' && factory !== null && 'python' in factory && Object.keys(factory).length === 1) {
+    const spec = String((factory as PythonName).python).replace(/^nn\./, 'torch.nn.');
+    return { name, spec, args: { [firstParameter]: positional[0] } };
+  }
+  return { name, module: factory, call: positional };
+}
 
 export type Content = (args: TorchArgs) => Partial<TorchContent>;
 
@@ -187,6 +214,12 @@ export const plus = (...terms: unknown[]): Dim => {
 export function tuple(value: unknown, n: number): Dim[] {
   if (Array.isArray(value)) return value.map(dim);
   return Array.from({ length: n }, () => dim(value));
+}
+
+/** The shape of a tensor-valued argument when the caller knows it (`{ shape }`), else null. */
+export function tensorShape(value: unknown): Dim[] | null {
+  const shape = typeof value === 'object' && value !== null && 'shape' in value ? (value as { shape: unknown }).shape : undefined;
+  return Array.isArray(shape) ? shape.map(dim) : null;
 }
 
 /** A size given as one number or a sequence of them (`normalized_shape`). Null when even the rank is unknown. */
