@@ -1,0 +1,91 @@
+/** The first quarter of an hour: open the example, see squiggles, hover, quantize a layer, see the report, export it. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import { axeViolations, Workbench } from './workbench';
+
+let bench: Workbench;
+before(async () => { bench = await Workbench.open({ theme: 'dark' }); });
+after(async () => { await bench?.close(); });
+
+test('opening the model shows findings on the lines that create the layers', async () => {
+  await bench.openFile('model.py');
+  await bench.page.locator('.squiggly-warning, .squiggly-info, .squiggly-hint').first().waitFor({ timeout: 60_000 });
+  await bench.command('Problems: Focus on Problems View');
+  const problem = bench.page.getByRole('treeitem', { name: /BL101/ }).first();
+  await problem.waitFor({ timeout: 60_000 });
+  assert.match(await problem.innerText(), /dB/);
+  await bench.screenshot('findings-dark');
+  await bench.theme('light');
+  await bench.screenshot('findings-light');
+  await bench.theme('dark');
+});
+
+test('the lens above the root class names size now and after', async () => {
+  await bench.page.locator('.codelens-decoration').filter({ hasText: /layers · .+ → .+ bits/ }).first().waitFor({ timeout: 60_000 });
+});
+
+test('a hover on a layer shows formats, SQNR and size, and where the numbers come from', async () => {
+  const word = bench.page.locator('.view-line').filter({ hasText: 'self.qkv = nn.Linear' }).first();
+  await word.scrollIntoViewIfNeeded();
+  await word.getByText('Linear').first().hover();
+  const hover = bench.page.locator('.monaco-hover').filter({ hasText: 'SQNR' }).first();
+  await hover.waitFor();
+  const text = await hover.innerText();
+  assert.match(text, /int4-sym-g128/);
+  assert.match(text, /weights\.safetensors/);
+  await bench.screenshot('hover-dark');
+});
+
+test('Quantize Layer measures one layer and says before and after', async () => {
+  await bench.command('Bitlens: Quantize Layer');
+  await bench.pick(/blocks\.0\.mlp\.up/, 'blocks.0.mlp.up');
+  await bench.pick(/^int4-sym-g128/, 'int4-sym-g128');
+  await bench.pick(/mse-clip/i, 'mse-clip');
+  const text = await bench.notification(/blocks\.0\.mlp\.up/);
+  assert.match(text, /dB/);
+  await bench.screenshot('quantize-layer-dark');
+});
+
+test('the report opens, answers to the keyboard, and is clean for axe in three themes', async () => {
+  await bench.command('Notifications: Clear All Notifications');
+  await bench.command('Bitlens: Show Sensitivity Report');
+  const frame = await bench.webview('table.heat');
+  assert.ok((await frame.locator('table.heat tbody tr').count()) >= 17, 'a row for every layer');
+  assert.ok(await frame.locator('table.data').count(), 'the table is always present');
+  await frame.locator('table.heat td[tabindex="0"]').focus();
+  await bench.page.keyboard.press('ArrowRight');
+  await bench.page.keyboard.press('ArrowDown');
+  await bench.page.keyboard.press('Enter');
+  await frame.locator('figure figcaption').filter({ hasText: 'Weight histogram' }).first().waitFor();
+  for (const theme of ['dark', 'light', 'high-contrast'] as const) {
+    await bench.theme(theme);
+    await frame.locator(`body.vscode-${theme}`).waitFor();
+    assert.deepEqual(await axeViolations(frame), [], `axe in ${theme}`);
+    await frame.evaluate(() => window.scrollTo(0, 0));
+    await bench.screenshot(`report-${theme}`);
+  }
+  await bench.theme('dark');
+});
+
+test('the report exports as one self-contained HTML file', async () => {
+  const out = path.join(bench.folder, 'exported.html');
+  await bench.command('Bitlens: Export Report');
+  const kinds = await bench.picks();
+  assert.ok(kinds.some((kind) => /html/i.test(kind)), `formats offered: ${kinds.join(', ')}`);
+  await bench.pick(/html/i);
+  const name = bench.page.locator('.quick-input-widget input');
+  await name.waitFor();
+  await name.fill(out);
+  await bench.page.keyboard.press('Enter');
+  const deadline = Date.now() + 60_000;
+  while (!existsSync(out) && Date.now() < deadline) await bench.page.waitForTimeout(200);
+  const html = readFileSync(out, 'utf8');
+  assert.match(html, /bitlens-data/);
+  assert.doesNotMatch(html, /(src|href)="https?:/);
+});
+
+test('nothing was asked of any other host', () => {
+  assert.deepEqual(bench.foreignRequests, []);
+});

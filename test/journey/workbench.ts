@@ -1,0 +1,152 @@
+/**
+ * Everything the journeys know about VS Code's workbench, in one place: prefer roles and names over class names.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { chromium, type Browser, type Frame, type FrameLocator, type Page } from 'playwright-core';
+
+const root = process.env.BITLENS_ROOT!;
+export const exampleFolder = path.join(root, 'examples/shakespeare-gpt');
+const results = process.env.BITLENS_RESULTS ?? path.join(root, 'test-results');
+
+interface ServedHost {
+  readonly url: string;
+  readonly profile: string;
+  setSettings(settings: Record<string, unknown>): void;
+  stop(): void;
+}
+interface HostModule {
+  serve(options: { vsix?: string; settings?: Record<string, unknown>; trust?: boolean }): Promise<ServedHost>;
+  temporaryCopy(folder: string): string;
+}
+
+export const THEMES = {
+  light: 'Default Light Modern',
+  dark: 'Default Dark Modern',
+  'high-contrast': 'Default High Contrast',
+} as const;
+export type Theme = keyof typeof THEMES;
+
+export class Workbench {
+  /** Hosts other than our own that the page asked for: there must be none. */
+  readonly foreignRequests: string[] = [];
+  private settings: Record<string, unknown>;
+
+  private constructor(readonly page: Page, readonly folder: string, private readonly browser: Browser, private readonly host: ServedHost, settings: Record<string, unknown>) {
+    this.settings = settings;
+    page.on('request', (request) => {
+      const url = new URL(request.url());
+      if (/^https?:|^wss?:/.test(url.protocol) && url.hostname !== '127.0.0.1') this.foreignRequests.push(request.url());
+    });
+  }
+
+  /** Installs the packed VSIX in a fresh profile, opens a copy of a folder, and waits for the workbench. */
+  static async open(options: { folder?: string; theme?: Theme; settings?: Record<string, unknown>; trust?: boolean } = {}): Promise<Workbench> {
+    const hostModule = (await import(pathToFileURL(path.join(root, 'scripts/host/serve.mjs')).href)) as HostModule;
+    const { host: installed } = (await import(pathToFileURL(path.join(root, 'scripts/host/install.mjs')).href)) as { host: { chromium: string | null } };
+    if (!installed.chromium) throw new Error('install chromium to run the journeys');
+    const settings = { 'workbench.colorTheme': THEMES[options.theme ?? 'dark'], ...options.settings };
+    const folder = options.folder ?? hostModule.temporaryCopy(exampleFolder);
+    const host = await hostModule.serve({ vsix: process.env.BITLENS_VSIX ?? path.join(root, 'bitlens.vsix'), settings, trust: options.trust });
+    const browser = await chromium.launch({ executablePath: installed.chromium, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'] });
+    const page = await browser.newPage({ viewport: { width: 1500, height: 940 } });
+    page.setDefaultTimeout(30_000);
+    const workbench = new Workbench(page, folder, browser, host, settings);
+    await page.goto(`${host.url}/?folder=${encodeURIComponent(folder)}`);
+    await page.locator('.monaco-workbench').waitFor();
+    await page.getByRole('treeitem', { name: /model\.py/ }).first().waitFor();
+    return workbench;
+  }
+
+  /** Opens a file from the explorer. */
+  async openFile(name: string): Promise<void> {
+    await this.page.getByRole('treeitem', { name: new RegExp(`^${name.replaceAll('.', '\\.')}`) }).first().dblclick();
+    await this.page.getByRole('tab', { name: new RegExp(name.replaceAll('.', '\\.')) }).first().waitFor();
+  }
+
+  /** Runs a command by its title through the command palette. */
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget input');
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    await this.page.locator('.quick-input-list').getByRole('option', { name: new RegExp(title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')) }).first().waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Picks an entry of the open quick pick by typing. */
+  async pick(text: string | RegExp, type?: string): Promise<void> {
+    const list = this.page.locator('.quick-input-list');
+    await list.getByRole('option').first().waitFor();
+    if (type) await this.page.locator('.quick-input-widget input').fill(type);
+    await list.getByRole('option', { name: text }).first().click();
+  }
+
+  /** Titles offered by the open quick pick. */
+  async picks(): Promise<string[]> {
+    const list = this.page.locator('.quick-input-list').getByRole('option');
+    await list.first().waitFor();
+    return list.allInnerTexts();
+  }
+
+  /** The inner frame of the webview that is open and has an element matching `selector`. */
+  async webview(selector: string): Promise<Frame> {
+    const deadline = Date.now() + 60_000;
+    for (;;) {
+      for (const frame of this.page.frames()) {
+        if (frame.name() !== 'active-frame' && !frame.url().includes('fake.html')) continue;
+        if (await frame.locator(selector).count().catch(() => 0)) return frame;
+      }
+      if (Date.now() > deadline) throw new Error(`no webview shows ${selector}`);
+      await this.page.waitForTimeout(100);
+    }
+  }
+
+  webviewLocator(): FrameLocator {
+    return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  }
+
+  /** Waits until the notification with this text is there and returns its text. */
+  async notification(text: RegExp): Promise<string> {
+    const item = this.page.locator('.notification-list-item').filter({ hasText: text }).first();
+    await item.waitFor({ timeout: 60_000 });
+    return item.innerText();
+  }
+
+  async notificationButton(text: RegExp, button: string): Promise<void> {
+    const item = this.page.locator('.notification-list-item').filter({ hasText: text }).first();
+    await item.waitFor({ timeout: 60_000 });
+    await item.hover();
+    await item.getByRole('button', { name: button }).first().click();
+  }
+
+  async theme(theme: Theme): Promise<void> {
+    this.settings = { ...this.settings, 'workbench.colorTheme': THEMES[theme] };
+    this.host.setSettings(this.settings);
+    const wanted = { light: '.monaco-workbench.vs', dark: '.monaco-workbench.vs-dark', 'high-contrast': '.monaco-workbench.hc-black' }[theme];
+    await this.page.locator(wanted).waitFor();
+  }
+
+  /** Keeps a picture as a test artefact. */
+  async screenshot(name: string): Promise<void> {
+    mkdirSync(results, { recursive: true });
+    await this.page.screenshot({ path: path.join(results, `${name}.png`) });
+  }
+
+  async close(): Promise<void> {
+    await this.browser.close();
+    this.host.stop();
+  }
+}
+
+/** Runs axe in a webview's frame; returns one line a violation. */
+export async function axeViolations(frame: Frame): Promise<string[]> {
+  const source = readFileSync(path.join(root, 'node_modules/axe-core/axe.min.js'), 'utf8');
+  await frame.evaluate(source);
+  return frame.evaluate(async () => {
+    const axe = (globalThis as unknown as { axe: { run(): Promise<{ violations: { id: string; help: string; nodes: { html: string; failureSummary?: string }[] }[] }> } }).axe;
+    const { violations } = await axe.run();
+    return violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.failureSummary ?? ''}`).join(' | ')}`);
+  });
+}
