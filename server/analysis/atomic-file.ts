@@ -1,0 +1,32 @@
+/** Files that are there whole or not at all. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { messageOf, UserError } from './user-error';
+
+/**
+ * Writes text beside the target, flushes it and renames it over the target.
+ *
+ * @throws UserError naming the path when the folder cannot be written; nothing is left behind.
+ */
+export async function writeFileAtomic(target: string, text: string, signal?: AbortSignal): Promise<number> {
+  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+  const bytes = Buffer.from(text, 'utf8');
+  try {
+    await mkdir(path.dirname(target), { recursive: true });
+    signal?.throwIfAborted();
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(bytes, signal ? { signal } : {});
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, target);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    if (signal?.aborted) throw error;
+    throw new UserError(`cannot write ${target}: ${messageOf(error)}. Choose a path in a folder that can be written`);
+  }
+  return bytes.length;
+}

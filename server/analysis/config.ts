@@ -1,0 +1,121 @@
+/** bitlens.json: which class of which file belongs to which checkpoint, and which data it is judged on. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { JsonValue, readJsonFile } from './json-reader';
+
+export const CONFIG_NAME = 'bitlens.json';
+export const TASKS = ['classification', 'language-model', 'regression', 'features'] as const;
+export type Task = (typeof TASKS)[number];
+
+/** Arrays a model is calibrated or evaluated on; absolute paths of .npy files. */
+export interface DataSource {
+  readonly inputs: string;
+  readonly labels?: string;
+}
+export interface Preprocess {
+  readonly scale?: number;
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  /** Order of the dimensions in `inputs`; the model is given NCHW. */
+  readonly layout?: 'NCHW' | 'NHWC';
+}
+
+/** One entry of `models`, paths made absolute. */
+export interface ModelEntry {
+  readonly source: string;
+  readonly class?: string;
+  /** Constructor arguments by name. */
+  readonly args?: Readonly<Record<string, unknown>>;
+  readonly checkpoint?: string;
+  readonly recipe?: string;
+  readonly task?: Task;
+  readonly data?: { readonly calibration?: DataSource; readonly evaluation?: DataSource; readonly preprocess?: Preprocess };
+}
+
+export interface Config {
+  readonly path: string;
+  readonly models: readonly ModelEntry[];
+}
+
+/**
+ * Reads a bitlens.json.
+ *
+ * @throws UserError naming the JSON path of what is wrong.
+ */
+export async function readConfig(file: string): Promise<Config> {
+  return parseConfig(await readJsonFile(file, 'configuration'), file);
+}
+
+export function parseConfig(value: unknown, file: string): Config {
+  const folder = path.dirname(file);
+  const members = new JsonValue(value, '', file).object(['models'], ['$schema']);
+  const models = members.get('models')!.items();
+  if (models.length === 0) members.get('models')!.fail('must name at least one model');
+  return { path: file, models: models.map((model) => readModel(model, folder)) };
+}
+
+const readPath = (value: JsonValue, folder: string): string => path.resolve(folder, value.string());
+
+function readModel(model: JsonValue, folder: string): ModelEntry {
+  const m = model.object(['source'], ['class', 'args', 'checkpoint', 'recipe', 'task', 'data']);
+  const args = m.get('args');
+  if (args) args.members();
+  const data = m.get('data')?.object([], ['calibration', 'evaluation', 'preprocess']);
+  const source = (name: 'calibration' | 'evaluation'): DataSource | undefined => {
+    const entry = data?.get(name)?.object(['inputs'], ['labels']);
+    if (!entry) return undefined;
+    const labels = entry.get('labels');
+    return { inputs: readPath(entry.get('inputs')!, folder), ...(labels ? { labels: readPath(labels, folder) } : {}) };
+  };
+  const [calibration, evaluation] = [source('calibration'), source('evaluation')];
+  const preprocess = data?.get('preprocess');
+  const optional = <K extends string, T>(key: K, made: T | undefined): { [P in K]?: T } => (made === undefined ? {} : { [key]: made } as { [P in K]: T });
+  return {
+    source: readPath(m.get('source')!, folder),
+    ...optional('class', m.get('class')?.string()),
+    ...optional('args', args?.value as Record<string, unknown> | undefined),
+    ...optional('checkpoint', m.has('checkpoint') ? readPath(m.get('checkpoint')!, folder) : undefined),
+    ...optional('recipe', m.has('recipe') ? readPath(m.get('recipe')!, folder) : undefined),
+    ...optional('task', m.get('task')?.oneOf(TASKS)),
+    ...(data ? { data: { ...optional('calibration', calibration), ...optional('evaluation', evaluation), ...optional('preprocess', preprocess && readPreprocess(preprocess)) } } : {}),
+  };
+}
+
+function readPreprocess(value: JsonValue): Preprocess {
+  const m = value.object([], ['scale', 'mean', 'std', 'layout']);
+  const numbers = (name: string): number[] | undefined => m.get(name)?.items().map((item) => item.number());
+  const [mean, std] = [numbers('mean'), numbers('std')];
+  if (mean && std && mean.length !== std.length) m.get('std')!.fail(`has ${std.length} values and mean has ${mean.length}: one of each per channel`);
+  std?.forEach((deviation, index) => { if (deviation <= 0) m.get('std')!.items()[index]!.fail('must be larger than 0'); });
+  const scale = m.get('scale')?.number();
+  const layout = m.get('layout')?.oneOf(['NCHW', 'NHWC'] as const);
+  return { ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
+}
+
+/** Folders from the file's own upwards, as far as the workspace root that holds it (at most eight without one). */
+function foldersAbove(file: string, roots: readonly string[]): string[] {
+  const folders: string[] = [];
+  const root = roots.find((candidate) => isInside(file, candidate));
+  for (let folder = path.dirname(file); folders.length < (root ? 64 : 8); folder = path.dirname(folder)) {
+    folders.push(folder);
+    if (folder === root || folder === path.dirname(folder)) break;
+  }
+  return folders;
+}
+
+export const isInside = (file: string, folder: string): boolean => {
+  const relative = path.relative(folder, file);
+  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
+};
+
+/** The nearest bitlens.json at or above a source file that names it; null when there is none. */
+export async function configFor(file: string, roots: readonly string[]): Promise<{ config: Config; entries: readonly ModelEntry[] } | null> {
+  for (const folder of foldersAbove(file, roots)) {
+    const candidate = path.join(folder, CONFIG_NAME);
+    if (!existsSync(candidate)) continue;
+    const config = await readConfig(candidate);
+    const entries = config.models.filter((model) => model.source === file);
+    if (entries.length > 0) return { config, entries };
+  }
+  return null;
+}
