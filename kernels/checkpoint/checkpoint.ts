@@ -97,7 +97,14 @@ export interface Checkpoint {
   readonly imports: readonly PickleImport[];
   /** Text metadata the file carries, as pairs in file order (names are untrusted). */
   readonly metadata: readonly (readonly [string, string])[];
+  /**
+   * Plain values beside the tensors of a pickle's top-level dict (`epoch`, `config`, `model_args`...), as JSON, bounded in size.
+   * Names are untrusted: the object has no prototype. Absent when there are none.
+   */
+  readonly extra?: Readonly<Record<string, JsonValue>>;
 }
+
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /** A refused checkpoint: one message that says what is wrong, where, and what to do. */
 export class CheckpointError extends Error {

@@ -1,0 +1,35 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { refuse } from './problems';
+
+/** Names that loaders look for, best first. */
+const WELL_KNOWN = ['model.safetensors.index.json', 'model.safetensors', 'diffusion_pytorch_model.safetensors.index.json', 'diffusion_pytorch_model.safetensors',
+  'adapter_model.safetensors', 'pytorch_model.bin.index.json', 'pytorch_model.bin', 'diffusion_pytorch_model.bin', 'adapter_model.bin'];
+
+/** Kinds of weights file, best first. Only a folder is searched by name; what is found is still recognised by its bytes. */
+const KINDS = [/\.(safetensors|bin)\.index\.json$/i, /\.safetensors$/i, /\.(pt|pth|bin|th|ckpt|pkl)$/i];
+
+/** Files beside the weights that have a weights file's ending. */
+const NOT_WEIGHTS = /^(training_args|optimizer|scheduler|scaler|rng_state(_\d+)?|random_states_\d+)\.(bin|pt|pth|pkl)$/i;
+
+/**
+ * The checkpoint in a folder: an index of shards or the one weights file. A path that is not a folder is returned as it is.
+ * @throws CheckpointError when the folder holds none, or several that nothing tells apart.
+ */
+export function chooseInFolder(path: string): string {
+  if (!statSync(path).isDirectory()) return path;
+  const names = readdirSync(path).filter((name) => !NOT_WEIGHTS.test(name)).sort();
+  const known = WELL_KNOWN.find((name) => names.includes(name));
+  if (known) return join(path, known);
+  for (const kind of KINDS) {
+    const found = names.filter((name) => kind.test(name));
+    if (found.length === 1) return join(path, found[0]);
+    if (found.length > 1) {
+      const listed = found.slice(0, 5).join(', ') + (found.length > 5 ? ` and ${found.length - 5} more` : '');
+      const shards = found.every((name) => /-\d{5,6}-of-\d{5,6}\./.test(name));
+      return refuse(path, shards ? `the folder holds ${found.length} shards (${listed}) but no index of them` : `the folder holds ${found.length} checkpoints: ${listed}`,
+        shards ? 'Fetch the *.index.json that belongs to them, or open one shard by its own path' : 'Name one of them');
+    }
+  }
+  return refuse(path, 'the folder holds no checkpoint', 'Name a .safetensors file, an index of shards, or a PyTorch checkpoint');
+}
