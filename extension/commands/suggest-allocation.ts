@@ -1,0 +1,77 @@
+/** Bitlens: Suggest Bit Allocation… The least measured error under a budget, written as a recipe, beside the uniform baseline. */
+import path from 'node:path';
+import * as vscode from 'vscode';
+import type { AllocationSummary, ModelSummary } from '../../server/protocol';
+import type { Context } from '../context';
+import { askWhereTo, folderOf, numberOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
+import { formatBits, formatBytes, parseSize } from '../ui/text';
+import { offer } from './command';
+
+type Budget = { readonly bits: number } | { readonly bytes: number };
+const SUGGESTED_BITS = [2.5, 3, 3.5, 4, 4.5, 5, 6, 8];
+
+/** Arguments: `{uri, root?, bits? | bytes?, out?}`; what is missing is asked for. */
+export async function suggestAllocation(context: Context, args: Arguments): Promise<AllocationSummary | undefined> {
+  requireTrust(vscode.l10n.t('Writing a recipe'));
+  const target = targetOf(context, args);
+  const folder = folderOf(target);
+  const bits = numberOf(args, 'bits');
+  const bytes = numberOf(args, 'bytes');
+  const budget = bits !== undefined ? { bits } : bytes !== undefined ? { bytes } : await pickBudget(await context.models.fetch(target));
+  if (!budget) return undefined;
+  const name = `${path.parse(vscode.Uri.parse(target.uri).fsPath).name}.recipe.json`;
+  const out = textOf(args, 'out') ?? (await askWhereTo(vscode.l10n.t('Write Recipe'), vscode.Uri.joinPath(folder, name), { JSON: ['json'] }))?.fsPath;
+  if (!out) return undefined;
+  const result = await context.server.requestWithProgress(vscode.l10n.t('Allocating bits'), 'bitlens/allocate', { ...target, ...budget, out });
+  const recipe = result.recipePath ?? out;
+  await vscode.window.showTextDocument(vscode.Uri.file(recipe), { preview: false });
+  offer(allocationText(result), [
+    { title: vscode.l10n.t('Run PTQ Trial'), run: () => vscode.commands.executeCommand('bitlens.runTrial', { ...target, recipe }) },
+    { title: vscode.l10n.t('Show Report'), run: () => vscode.commands.executeCommand('bitlens.showReport', target) },
+  ]);
+  return result;
+}
+
+/** One sentence with the uniform recipe of the same size beside it: an allocation alone says nothing. */
+export function allocationText(result: AllocationSummary): string {
+  const parts = [vscode.l10n.t('{0} bits on average, {1}{2}.', formatBits(result.averageBits), formatBytes(result.bytes), result.optimal ? '' : ` (${vscode.l10n.t('not proven optimal')})`)];
+  const { uniform } = result;
+  if (!uniform) parts.push(vscode.l10n.t('No single format for all layers fits this budget.'));
+  else if (uniform.objective > 0) {
+    const less = (1 - result.objective / uniform.objective) * 100;
+    parts.push(less >= 0.05
+      ? vscode.l10n.t('{0} % less error than {1} for all layers ({2}).', less.toFixed(1), uniform.format, formatBytes(uniform.bytes))
+      : vscode.l10n.t('No better than {0} for all layers ({1}).', uniform.format, formatBytes(uniform.bytes)));
+  }
+  if (result.note) parts.push(result.note);
+  return parts.join(' ');
+}
+
+async function pickBudget(summary: ModelSummary): Promise<Budget | undefined> {
+  const title = vscode.l10n.t('Suggest Bit Allocation');
+  const weights = summary.layers.reduce((sum, row) => sum + (row.weight?.shape.reduce((product, size) => product * size, 1) ?? 0), 0);
+  const items = [
+    ...SUGGESTED_BITS.map((bits) => ({
+      label: vscode.l10n.t('{0} bits per weight', bits), value: bits as number | 'bits' | 'bytes',
+      description: weights > 0 ? vscode.l10n.t('about {0} of weights', formatBytes(Math.round(weights * bits / 8))) : '',
+    })),
+    { label: vscode.l10n.t('Enter average bits…'), value: 'bits' as const, alwaysShow: true },
+    { label: vscode.l10n.t('Enter a size…'), value: 'bytes' as const, alwaysShow: true },
+  ];
+  const chosen = (await vscode.window.showQuickPick(items, { title, placeHolder: vscode.l10n.t('Budget, with the cost of the scales counted') }))?.value;
+  if (chosen === undefined) return undefined;
+  if (typeof chosen === 'number') return { bits: chosen };
+  if (chosen === 'bits') {
+    const text = await vscode.window.showInputBox({ title, prompt: vscode.l10n.t('Average bits per weight, for example 4.25'),
+      validateInput: (value) => parseBits(value) === null ? vscode.l10n.t('A number between 1 and 32.') : undefined });
+    return text === undefined ? undefined : { bits: parseBits(text)! };
+  }
+  const text = await vscode.window.showInputBox({ title, prompt: vscode.l10n.t('Size of all quantized weights, for example 1.5 MB'),
+    validateInput: (value) => parseSize(value) === null ? vscode.l10n.t('A number with a unit: kB, MB or GB.') : undefined });
+  return text === undefined ? undefined : { bytes: parseSize(text)! };
+}
+
+function parseBits(text: string): number | null {
+  const bits = Number(text.trim().replace(',', '.'));
+  return text.trim() !== '' && bits >= 1 && bits <= 32 ? bits : null;
+}

@@ -1,0 +1,142 @@
+/**
+ * The model that the views and commands are about: the one of the Python editor used last.
+ * Keeps the server's last summary of it and asks again when the server says that something changed.
+ */
+import * as vscode from 'vscode';
+import type { LayerRow, ModelSummary, ModelTarget } from '../server/protocol';
+import { DOCUMENTS, type ServerClient } from './client';
+import { isCancellation, isConnectionLost, messageOf } from './errors';
+
+const SETTLE_MS = 250;
+
+export class Models implements vscode.Disposable {
+  private target: ModelTarget | undefined;
+  private model: ModelSummary | undefined;
+  private failure: string | undefined;
+  private pending: vscode.CancellationTokenSource | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private readonly emitter = new vscode.EventEmitter<void>();
+  private readonly disposables: vscode.Disposable[];
+  /** The current target, its summary or its failure changed. */
+  readonly onDidChange = this.emitter.event;
+
+  constructor(private readonly server: ServerClient, private readonly log: vscode.LogOutputChannel) {
+    this.disposables = [
+      vscode.window.onDidChangeActiveTextEditor(() => this.follow()),
+      vscode.workspace.onDidCloseTextDocument((document) => { if (document.uri.toString() === this.target?.uri) this.forget(); }),
+      server.onChanged(({ uris }) => { if (this.target && (uris.length === 0 || uris.some((uri) => sameDocument(uri, this.target!.uri)))) this.refreshSoon(); }),
+      server.onDidChangeState((state) => {
+        if (state === 'running') this.refreshSoon();
+        else if (state === 'stopped') { this.model = undefined; this.failure = undefined; this.changed(); }
+      }),
+      this.emitter,
+    ];
+    this.follow();
+  }
+
+  get currentTarget(): ModelTarget | undefined {
+    return this.target;
+  }
+
+  get summary(): ModelSummary | undefined {
+    return this.model;
+  }
+
+  /** Why there is no summary; undefined when there is one, or none was asked for. */
+  get error(): string | undefined {
+    return this.failure;
+  }
+
+  /** True when the current document defines at least one layer. */
+  get hasModel(): boolean {
+    return (this.model?.layers.length ?? 0) > 0;
+  }
+
+  /** The summary of any target, from the server. */
+  async fetch(target: ModelTarget, token?: vscode.CancellationToken): Promise<ModelSummary> {
+    if (!this.model || !sameTarget(target, this.target)) return this.server.request('bitlens/model', target, token);
+    return this.model;
+  }
+
+  /** Innermost layer whose source range holds the position. */
+  layerAt(uri: string, position: vscode.Position): LayerRow | undefined {
+    let best: LayerRow | undefined;
+    for (const row of this.model?.layers ?? []) {
+      if (!sameDocument(row.uri, uri) || position.line < row.range.start.line || position.line > row.range.end.line) continue;
+      if (!best || row.range.end.line - row.range.start.line < best.range.end.line - best.range.start.line) best = row;
+    }
+    return best;
+  }
+
+  /** Asks the server again now. */
+  async refresh(): Promise<void> {
+    const target = this.target;
+    if (!target || this.server.state !== 'running') return;
+    this.pending?.cancel();
+    const source = (this.pending = new vscode.CancellationTokenSource());
+    try {
+      const model = await this.server.request('bitlens/model', target, source.token);
+      if (this.pending !== source) return;
+      this.model = model;
+      this.failure = undefined;
+    } catch (error) {
+      if (this.pending !== source || isCancellation(error) || isConnectionLost(error)) return;
+      // A stale model beside a new error would be read as the error's model.
+      this.model = undefined;
+      this.failure = messageOf(error);
+      this.log.warn(`Reading the model: ${this.failure}`);
+    } finally {
+      source.dispose();
+      if (this.pending === source) this.pending = undefined;
+    }
+    this.changed();
+  }
+
+  dispose(): void {
+    clearTimeout(this.timer);
+    this.pending?.cancel();
+    for (const disposable of this.disposables) disposable.dispose();
+  }
+
+  /** The editor in front decides; any other tab - the report, a log - leaves things as they are. */
+  private follow(): void {
+    const document = vscode.window.activeTextEditor?.document;
+    if (!document || vscode.languages.match(DOCUMENTS, document) === 0) return;
+    const uri = document.uri.toString();
+    if (uri === this.target?.uri) return;
+    this.target = { uri };
+    this.model = undefined;
+    this.failure = undefined;
+    this.changed();
+    this.refreshSoon();
+  }
+
+  private forget(): void {
+    this.target = undefined;
+    this.model = undefined;
+    this.failure = undefined;
+    this.pending?.cancel();
+    this.changed();
+    this.follow();
+  }
+
+  private refreshSoon(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => { void this.refresh(); }, SETTLE_MS);
+  }
+
+  private changed(): void {
+    void vscode.commands.executeCommand('setContext', 'bitlens.hasModel', this.hasModel);
+    void vscode.commands.executeCommand('setContext', 'bitlens.hasDocument', this.target !== undefined);
+    this.emitter.fire();
+  }
+}
+
+/** Uris may be escaped in two ways (`c%3A`, `c:`): compare what they mean. */
+export function sameDocument(left: string, right: string): boolean {
+  return left === right || vscode.Uri.parse(left).toString() === vscode.Uri.parse(right).toString();
+}
+
+function sameTarget(left: ModelTarget, right: ModelTarget | undefined): boolean {
+  return right !== undefined && sameDocument(left.uri, right.uri) && left.root === right.root;
+}

@@ -1,0 +1,68 @@
+/**
+ * bitlens.json: where people say which class of a source file is the model and which checkpoint belongs to it.
+ * Edited through a text document, so that unsaved changes are kept and the edit can be undone.
+ */
+import path from 'node:path';
+import * as vscode from 'vscode';
+import type { ModelTarget } from '../server/protocol';
+import { Refusal } from './errors';
+import { folderOf } from './ui/arguments';
+
+export const PROJECT_FILE = 'bitlens.json';
+
+interface ModelEntry { source?: unknown; class?: unknown; [key: string]: unknown }
+
+/** Writes fields into the entry of a model; makes the entry, and the file, when there is none. Answers with the file. */
+export async function writeModelEntry(target: ModelTarget, fields: { readonly class?: string; readonly checkpoint?: string }): Promise<vscode.Uri> {
+  const source = vscode.Uri.parse(target.uri).fsPath;
+  const file = (await findProjectFile(target)) ?? vscode.Uri.joinPath(folderOf(target), PROJECT_FILE);
+  const folder = path.dirname(file.fsPath);
+  const exists = await vscode.workspace.fs.stat(file).then(() => true, () => false);
+  if (!exists) await vscode.workspace.fs.writeFile(file, new TextEncoder().encode('{}\n'));
+  const document = await vscode.workspace.openTextDocument(file);
+  const content = parse(document);
+  const models: ModelEntry[] = Array.isArray(content.models) ? (content.models as ModelEntry[]) : [];
+  const sameSource = models.filter((model) => typeof model?.source === 'string' && path.resolve(folder, model.source) === path.resolve(source));
+  let entry = sameSource.find((model) => target.root !== undefined && model.class === target.root) ?? sameSource[0];
+  if (!entry) {
+    entry = { source: relative(folder, source) };
+    models.push(entry);
+  }
+  if (fields.class !== undefined && entry.class !== fields.class) {
+    entry.class = fields.class;
+    // Arguments were those of the other class.
+    delete entry.args;
+  }
+  if (fields.checkpoint !== undefined) entry.checkpoint = relative(folder, fields.checkpoint);
+  const edit = new vscode.WorkspaceEdit();
+  edit.replace(file, new vscode.Range(0, 0, document.lineCount, 0), `${JSON.stringify({ ...content, models }, null, 2)}\n`);
+  if (!(await vscode.workspace.applyEdit(edit)) || !(await document.save())) throw new Refusal(vscode.l10n.t('{0} could not be written.', file.fsPath));
+  return file;
+}
+
+/** The nearest bitlens.json from the source's folder up to its workspace folder. */
+export async function findProjectFile(target: ModelTarget): Promise<vscode.Uri | undefined> {
+  const top = vscode.workspace.getWorkspaceFolder(vscode.Uri.parse(target.uri))?.uri.fsPath;
+  for (let folder = folderOf(target); ; folder = vscode.Uri.joinPath(folder, '..')) {
+    const file = vscode.Uri.joinPath(folder, PROJECT_FILE);
+    if (await vscode.workspace.fs.stat(file).then(() => true, () => false)) return file;
+    if (top === undefined || folder.fsPath === top || path.dirname(folder.fsPath) === folder.fsPath) return undefined;
+  }
+}
+
+function parse(document: vscode.TextDocument): Record<string, unknown> {
+  try {
+    const content: unknown = JSON.parse(document.getText().trim() || '{}');
+    if (typeof content === 'object' && content !== null && !Array.isArray(content)) return content as Record<string, unknown>;
+    throw new Error(vscode.l10n.t('an object is expected'));
+  } catch (error) {
+    throw new Refusal(vscode.l10n.t('{0} is not valid, so it was left as it is: {1}', PROJECT_FILE, error instanceof Error ? error.message : String(error)),
+      [{ title: vscode.l10n.t('Open'), command: 'vscode.open', args: [document.uri] }]);
+  }
+}
+
+/** Relative with forward slashes, so that the file means the same on every system; absolute on another drive. */
+function relative(folder: string, file: string): string {
+  const result = path.relative(folder, file);
+  return path.isAbsolute(result) ? file : result.split(path.sep).join('/');
+}

@@ -1,0 +1,179 @@
+/**
+ * The sensitivity report: one webview panel per model. The page asks with `ready`, we answer with the data, and again
+ * whenever the server says that the analysis changed. Panels come back after a reload of the window.
+ */
+import * as vscode from 'vscode';
+import type { ModelTarget, ReportMessageIn, ReportMessageOut } from '../../server/protocol';
+import type { Context } from '../context';
+import { isCancellation, messageOf } from '../errors';
+import { sameDocument } from '../models';
+import { oneLine } from '../ui/text';
+import { shellHtml, webviewOptions } from '../webview-shell';
+import { isReportMessage } from './messages';
+
+export const REPORT_VIEW = 'bitlens.report';
+/** Which model each open panel shows, by title: the page's own state belongs to the page. */
+const OPEN_KEY = 'bitlens.openReports';
+const SETTLE_MS = 500;
+
+export class ReportPanels implements vscode.WebviewPanelSerializer {
+  private readonly panels = new Map<string, ReportPanel>();
+
+  constructor(private readonly context: Context) {}
+
+  /** Number of open reports. */
+  get size(): number {
+    return this.panels.size;
+  }
+
+  show(target: ModelTarget, path?: string): void {
+    const open = this.panels.get(keyOf(target));
+    if (open) {
+      open.reveal(path);
+      return;
+    }
+    const panel = vscode.window.createWebviewPanel(REPORT_VIEW, this.titleOf(target), vscode.ViewColumn.Beside, webviewOptions(this.context.extension.extensionUri));
+    this.adopt(panel, target, path);
+  }
+
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel): Promise<void> {
+    const target = this.remembered()[panel.title];
+    if (!target) {
+      panel.dispose();
+      return;
+    }
+    panel.webview.options = webviewOptions(this.context.extension.extensionUri);
+    this.adopt(panel, target);
+  }
+
+  private adopt(panel: vscode.WebviewPanel, target: ModelTarget, path?: string): void {
+    const key = keyOf(target);
+    panel.iconPath = this.context.file('media', 'icons', 'bitlens.svg');
+    this.panels.set(key, new ReportPanel(this.context, panel, target, path));
+    void this.remember(panel.title, target);
+    panel.onDidDispose(() => {
+      this.panels.delete(key);
+      void this.remember(panel.title, undefined);
+    });
+  }
+
+  /** Unique among open reports, because it is how a panel finds its model again after a reload. */
+  private titleOf(target: ModelTarget): string {
+    const file = vscode.workspace.asRelativePath(vscode.Uri.parse(target.uri)).split('/').pop() ?? 'model';
+    const base = `Sensitivity: ${oneLine(target.root ? `${file}:${target.root}` : file, 60)}`;
+    const taken = this.remembered();
+    let title = base;
+    for (let number = 2; taken[title] && keyOf(taken[title]!) !== keyOf(target); number++) title = `${base} (${number})`;
+    return title;
+  }
+
+  private remembered(): Record<string, ModelTarget> {
+    const stored = this.context.extension.workspaceState.get<unknown>(OPEN_KEY);
+    if (typeof stored !== 'object' || stored === null) return {};
+    return Object.fromEntries(Object.entries(stored as Record<string, unknown>).filter((entry): entry is [string, ModelTarget] => typeof (entry[1] as ModelTarget | null)?.uri === 'string'));
+  }
+
+  private async remember(title: string, target: ModelTarget | undefined): Promise<void> {
+    const { [title]: _gone, ...others } = this.remembered();
+    await this.context.extension.workspaceState.update(OPEN_KEY, target ? { ...others, [title]: target } : others);
+  }
+}
+
+const keyOf = (target: ModelTarget): string => `${vscode.Uri.parse(target.uri).toString()}#${target.root ?? ''}`;
+
+/** One panel and its conversation with the page. */
+class ReportPanel {
+  private ready = false;
+  private shown = false;
+  private pending: vscode.CancellationTokenSource | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private readonly life = new vscode.CancellationTokenSource();
+
+  constructor(private readonly context: Context, private readonly panel: vscode.WebviewPanel, private readonly target: ModelTarget, private path: string | undefined) {
+    const { webview } = panel;
+    const listeners = [
+      webview.onDidReceiveMessage((message: unknown) => {
+        if (!isReportMessage(message)) return context.log.warn('The report page sent a message that is not understood');
+        return this.receive(message);
+      }),
+      context.server.onChanged(({ uris }) => { if (uris.length === 0 || uris.some((uri) => sameDocument(uri, target.uri))) this.sendSoon(); }),
+      context.server.onDidChangeState((state) => { if (state === 'running') this.sendSoon(); }),
+    ];
+    panel.onDidDispose(() => {
+      clearTimeout(this.timer);
+      this.pending?.cancel();
+      this.life.cancel();
+      for (const listener of listeners) listener.dispose();
+    });
+    webview.html = shellHtml(webview, context.extension.extensionUri, 'report', panel.title);
+  }
+
+  reveal(path: string | undefined): void {
+    this.panel.reveal(undefined, false);
+    if (path !== undefined) void this.sendDetail(path);
+  }
+
+  private async receive(message: ReportMessageOut): Promise<void> {
+    switch (message.type) {
+      case 'ready':
+        // A page that was hidden is loaded anew when it is shown again.
+        this.ready = true;
+        this.shown = false;
+        return this.sendData();
+      case 'detail':
+        return this.sendDetail(message.path);
+      case 'open':
+        await vscode.commands.executeCommand('bitlens.revealLayer', { ...this.target, path: message.path });
+        return;
+      case 'quantize':
+        await vscode.commands.executeCommand('bitlens.quantizeLayer', { ...this.target, path: message.path });
+        return;
+      case 'export':
+        await vscode.commands.executeCommand('bitlens.exportReport', { ...this.target, kind: message.kind });
+    }
+  }
+
+  private sendSoon(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => { void this.sendData(); }, SETTLE_MS);
+  }
+
+  private async sendData(): Promise<void> {
+    if (!this.ready) return;
+    this.pending?.cancel();
+    const source = (this.pending = new vscode.CancellationTokenSource());
+    try {
+      const report = await this.context.server.request('bitlens/report', this.target, source.token);
+      if (this.pending !== source) return;
+      await this.post({ type: 'data', report });
+      this.shown = true;
+      const path = this.path;
+      this.path = undefined;
+      if (path !== undefined) await this.sendDetail(path);
+    } catch (error) {
+      if (this.pending !== source || isCancellation(error)) return;
+      this.context.log.error(`Report: ${messageOf(error)}`);
+      await this.post({ type: 'error', message: messageOf(error) });
+    } finally {
+      source.dispose();
+      if (this.pending === source) this.pending = undefined;
+    }
+  }
+
+  private async sendDetail(path: string): Promise<void> {
+    if (!this.shown) {
+      this.path = path;
+      return;
+    }
+    try {
+      const detail = await this.context.server.request('bitlens/layerDetail', { ...this.target, path }, this.life.token);
+      await this.post({ type: 'detail', detail });
+    } catch (error) {
+      if (!isCancellation(error)) await this.post({ type: 'error', message: messageOf(error) });
+    }
+  }
+
+  private async post(message: ReportMessageIn): Promise<void> {
+    if (!this.life.token.isCancellationRequested) await this.panel.webview.postMessage(message);
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What a command was called with. Lenses and code actions send `{uri, root?, path?, ...}`, tree items carry the same fields,
+ * the explorer sends a Uri, the palette nothing. Everything is checked: keybindings and other extensions may send anything.
+ */
+import * as vscode from 'vscode';
+import type { ModelTarget } from '../../server/protocol';
+import type { Context } from '../context';
+import { Refusal } from '../errors';
+
+export type Arguments = Readonly<Record<string, unknown>>;
+
+export function asArguments(raw: unknown): Arguments {
+  if (raw instanceof vscode.Uri) return { resource: raw };
+  return typeof raw === 'object' && raw !== null ? (raw as Arguments) : {};
+}
+
+export function textOf(args: Arguments, key: string): string | undefined {
+  const value = args[key];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+export function numberOf(args: Arguments, key: string): number | undefined {
+  const value = args[key];
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+/**
+ * The model that a command is about: the one it was called with, else the one of the Python editor used last.
+ * @throws Refusal when there is none.
+ */
+export function targetOf(context: Context, args: Arguments): ModelTarget {
+  const uri = textOf(args, 'uri');
+  if (uri !== undefined) {
+    const root = textOf(args, 'root');
+    return root === undefined ? { uri } : { uri, root };
+  }
+  const target = context.models.currentTarget;
+  if (!target) {
+    throw new Refusal(vscode.l10n.t('Open a Python file that defines a PyTorch model first.'),
+      [{ title: vscode.l10n.t('Open Example'), command: 'bitlens.openExample' }]);
+  }
+  return target;
+}
+
+/** Refuses what writes files or starts long work in a workspace that the user has not said to trust. */
+export function requireTrust(what: string): void {
+  if (vscode.workspace.isTrusted) return;
+  throw new Refusal(vscode.l10n.t('{0} needs a trusted workspace, because it writes files. Findings, hovers, the report and the checkpoint viewer work without.', what),
+    [{ title: vscode.l10n.t('Manage Workspace Trust'), command: 'workbench.trust.manage' }]);
+}
+
+/**
+ * Folder of the model's source, for files written beside it.
+ * @throws Refusal for unsaved and virtual documents, which have no place on disk.
+ */
+export function folderOf(target: ModelTarget): vscode.Uri {
+  const uri = vscode.Uri.parse(target.uri);
+  if (uri.scheme !== 'file') throw new Refusal(vscode.l10n.t('Save the model file to disk first: checkpoints and recipes are found from its folder.'));
+  return vscode.Uri.joinPath(uri, '..');
+}
+
+/** Asks where to write; undefined when the user changed their mind. */
+export async function askWhereTo(title: string, suggestion: vscode.Uri, filters: Record<string, string[]>): Promise<vscode.Uri | undefined> {
+  const uri = await vscode.window.showSaveDialog({ title, defaultUri: suggestion, filters, saveLabel: vscode.l10n.t('Write') });
+  if (uri && uri.scheme !== 'file') throw new Refusal(vscode.l10n.t('Bitlens can only write to files on disk.'));
+  return uri;
+}
