@@ -2,6 +2,7 @@
  * Format: how values become codes and back, block and scale layout, exact storage cost.
  * One family per file; every family is in the registry (registry.ts) under parametric ids.
  */
+import type { MinifloatSpec } from '../numerics/minifloat';
 
 /** A weight seen as a matrix of output channels, row-major. A convolution's kernel is flattened into `cols`. */
 export interface WeightView {
@@ -60,6 +61,41 @@ export interface NumberFormat {
   /** Plain reference encoder. NaN encodes as zero and is reported by the statistics, never by the error. */
   encode(weights: Float32Array, view: WeightView, rule: ScaleRule): Quantized;
   decode(quantized: Quantized): Float32Array;
+}
+
+/** Scales, and zero points for asymmetric formats, of the blocks of a weight in row-major block order. */
+export interface BlockScales {
+  readonly scales: Float32Array;
+  readonly zeroPoints: Int32Array | null;
+}
+
+/** What one element of a block-scaled format is, for the fused passes of kernels/wasm. */
+export type Element =
+  /** Integer code `low`..`high`; scale = range / `divisor`. Asymmetric codes have a zero point. */
+  | { readonly kind: 'int'; readonly low: number; readonly high: number; readonly divisor: number; readonly symmetric: boolean }
+  /** Small float, saturating; `divisor` is its largest value, or null for a plain cast without scale. */
+  | { readonly kind: 'float'; readonly spec: MinifloatSpec; readonly divisor: number | null };
+
+/**
+ * A format whose blocks are independent once their range is known: value = element x scale. The streaming passes measure
+ * such formats without holding the weight. Other formats (two-level scales, codebook searches) implement NumberFormat alone.
+ */
+export interface BlockScaledFormat extends NumberFormat {
+  readonly element: Element;
+  /** Rounds a scale to the width it is stored in. */
+  readonly scaleStorage: ScaleStorage;
+  /** Scale and zero point of a block whose values span [minimum, maximum], with the range shrunk by `clip` (1: no value clips). */
+  scaleOf(minimum: number, maximum: number, clip: number): { readonly scale: number; readonly zeroPoint: number };
+  findScales(weights: Float32Array, view: WeightView, rule: ScaleRule): BlockScales;
+  /** Encodes with scales already found: exactly what `encode` does after finding them. */
+  encodeWith(weights: Float32Array, view: WeightView, blocks: BlockScales): Quantized;
+}
+
+/** Storage type of scales. `f32` unless the id says `-sf16` or `-sbf16`. */
+export type ScaleStorage = 'f32' | 'f16' | 'bf16';
+
+export function isBlockScaled(format: NumberFormat): format is BlockScaledFormat {
+  return 'element' in format && 'encodeWith' in format;
 }
 
 /** A family parses ids such as `int4-sym-g128` (or a shorthand) into formats. */

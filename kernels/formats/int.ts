@@ -1,0 +1,48 @@
+/**
+ * Integers of 2 to 8 bits.
+ * `sym`: codes -2^(b-1)..2^(b-1)-1, scale absmax / (2^(b-1)-1). `symr`: the same scale, codes restricted to +-(2^(b-1)-1).
+ * `asym`: codes 0..2^b-1 with a zero point of b bits; the range always includes zero.
+ */
+import { FormatIdError, type FormatFamily } from './format';
+import { blockScaledFormat } from './block-scaled';
+import { granularityTitle, parseIdTail } from './grammar';
+
+const SYMMETRY_TITLES = { sym: 'symmetric', symr: 'symmetric, restricted range', asym: 'asymmetric' } as const;
+type Symmetry = keyof typeof SYMMETRY_TITLES;
+
+export const intFamily: FormatFamily = {
+  name: 'int',
+  title: 'Integers',
+  grammar: 'int<2..8>[-<sym|symr|asym>][-<tensor|channel|g<n>>][-<sf16|sbf16>]; int4 alone is int4-sym-channel',
+  listed: [
+    ...[2, 3, 4, 5, 6, 7, 8].flatMap((bits) => [`int${bits}-sym-tensor`, `int${bits}-sym-channel`, `int${bits}-sym-g128`]),
+    'int4-sym-g32', 'int4-sym-g64', 'int4-sym-g128-sf16', 'int8-symr-channel', 'int4-symr-g128',
+    ...[2, 3, 4, 8].flatMap((bits) => [`int${bits}-asym-channel`, `int${bits}-asym-g128`]),
+  ],
+  parse(id) {
+    const parts = id.split('-');
+    const head = /^int(\d+)$/.exec(parts[0]!);
+    if (!head) {
+      if (/^int/.test(parts[0]!)) throw new FormatIdError(`"${id}": write the bits after int, for example int4`);
+      return null;
+    }
+    const bits = Number(head[1]);
+    if (bits < 2 || bits > 8 || head[1]!.length > 1) throw new FormatIdError(`"${id}": int formats have 2 to 8 bits, not ${head[1]}`);
+    const named = parts[1] !== undefined && Object.hasOwn(SYMMETRY_TITLES, parts[1]);
+    const symmetry: Symmetry = named ? (parts[1] as Symmetry) : 'sym';
+    const tail = parseIdTail(id, parts.slice(named ? 2 : 1));
+    const half = 2 ** (bits - 1);
+    return blockScaledFormat({
+      id: `int${bits}-${symmetry}-${tail.text}`,
+      family: 'int',
+      title: `${bits}-bit integer, ${SYMMETRY_TITLES[symmetry]}, ${granularityTitle(tail)}`,
+      catalogue: [],
+      codeBits: bits,
+      granularity: tail.granularity,
+      scaleStorage: tail.scaleStorage,
+      element: symmetry === 'asym'
+        ? { kind: 'int', low: 0, high: 2 * half - 1, divisor: 2 * half - 1, symmetric: false }
+        : { kind: 'int', low: symmetry === 'symr' ? 1 - half : -half, high: half - 1, divisor: half - 1, symmetric: true },
+    });
+  },
+};
