@@ -58,14 +58,15 @@ export class Models implements vscode.Disposable {
     return this.model;
   }
 
-  /** Innermost layer whose source range holds the position. */
-  layerAt(uri: string, position: vscode.Position): LayerRow | undefined {
-    let best: LayerRow | undefined;
-    for (const row of this.model?.layers ?? []) {
-      if (!sameDocument(row.uri, uri) || position.line < row.range.start.line || position.line > row.range.end.line) continue;
-      if (!best || row.range.end.line - row.range.start.line < best.range.end.line - best.range.start.line) best = row;
-    }
-    return best;
+  /**
+   * Layers that the line creates, by the smallest source range that holds it. One line may create many: a block that is
+   * built four times has four layers on each of its lines.
+   */
+  layersAt(uri: string, position: vscode.Position): readonly LayerRow[] {
+    const height = (row: LayerRow): number => row.range.end.line - row.range.start.line;
+    const holding = (this.model?.layers ?? []).filter((row) => sameDocument(row.uri, uri) && position.line >= row.range.start.line && position.line <= row.range.end.line);
+    const least = Math.min(...holding.map(height));
+    return holding.filter((row) => height(row) === least);
   }
 
   /** Asks the server again now. */

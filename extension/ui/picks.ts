@@ -12,7 +12,7 @@ async function pick<Value>(title: string, placeHolder: string, items: readonly P
   return chosen?.value;
 }
 
-/** A layer with weights. The one under the cursor, when there is one, stands first. */
+/** A layer with weights. Those of the line under the cursor stand first. */
 export async function pickLayer(context: Context, target: ModelTarget, title: string): Promise<string | undefined> {
   const summary = await context.models.fetch(target);
   const rows = summary.layers.filter((row) => row.weight !== null && row.linked);
@@ -23,10 +23,9 @@ export async function pickLayer(context: Context, target: ModelTarget, title: st
     [{ title: vscode.l10n.t('Choose Checkpoint…'), command: 'bitlens.chooseCheckpoint', args: [target] }]);
   }
   const editor = vscode.window.activeTextEditor;
-  const here = editor ? context.models.layerAt(editor.document.uri.toString(), editor.selection.active) : undefined;
-  const first = rows.find((row) => row.path === here?.path);
-  const sorted = first ? [first, ...rows.filter((row) => row !== first)] : rows;
-  return pick(title, vscode.l10n.t('Layer to quantize'), sorted.map((row) => layerItem(row, row === first)));
+  const here = new Set((editor ? context.models.layersAt(editor.document.uri.toString(), editor.selection.active) : []).map((row) => row.path));
+  const sorted = [...rows.filter((row) => here.has(row.path)), ...rows.filter((row) => !here.has(row.path))];
+  return pick(title, vscode.l10n.t('Layer to quantize'), sorted.map((row) => layerItem(row, here.has(row.path))));
 }
 
 function layerItem(row: LayerRow, atCursor: boolean): Pick<string> {

@@ -1,0 +1,27 @@
+/** What there is once a Python file is opened. */
+import assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import type { BitlensApi } from '../../extension/api';
+import { eventually, extension, openModel, test, testing } from './harness';
+
+interface Manifest { readonly contributes: { readonly commands: readonly { readonly command: string }[]; readonly views: Record<string, readonly { readonly id: string }[]> } }
+
+test('a Python file activates the extension and starts the server', async () => {
+  await openModel();
+  await eventually('activation', () => extension().isActive);
+  console.log(`# activate() took ${testing().activationMs.toFixed(1)} ms`);
+  await eventually('the server', () => testing().context.server.state === 'running');
+});
+
+test('every contributed command is registered', async () => {
+  const registered = new Set(await vscode.commands.getCommands(true));
+  const manifest = extension().packageJSON as Manifest;
+  assert.deepEqual(manifest.contributes.commands.map(({ command }) => command).filter((command) => !registered.has(command)), []);
+  for (const { id } of manifest.contributes.views.bitlens!) assert.ok(registered.has(`${id}.focus`), `${id} can be focused`);
+});
+
+test('the API answers for version 1 only', async () => {
+  const api: BitlensApi = extension().exports.getApi(1);
+  assert.equal(api.version, 1);
+  assert.throws(() => extension().exports.getApi(2 as 1), /version 1/);
+});
