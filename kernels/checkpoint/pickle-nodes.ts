@@ -11,10 +11,10 @@ export type PickleNode =
 
 /** Kept apart from integers, so that 3.0 is never taken for a size. */
 export class FloatNode { constructor(readonly value: number) {} }
-/** A string too long to keep: a range of the pickle stream. */
-export class TextNode { constructor(readonly start: number, readonly length: number) {} }
-/** Bytes: a range of the pickle stream, never copied. `escaped` when they are written as text and the range is not the bytes. */
-export class BytesNode { constructor(readonly start: number, readonly length: number, readonly escaped: boolean) {} }
+/** A string too long to keep: a range of the pickle stream. `raw` when its bytes are the value (a byte string), not UTF-8. */
+export class TextNode { constructor(readonly start: number, readonly length: number, readonly raw: boolean) {} }
+/** Bytes: a range of the pickle stream, never copied. */
+export class BytesNode { constructor(readonly start: number, readonly length: number) {} }
 /** Something whose value does not matter here (a huge integer, an out-of-band buffer). */
 export class OpaqueNode { constructor(readonly what: string) {} }
 /** A name that Python would import. */

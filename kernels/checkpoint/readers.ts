@@ -1,5 +1,8 @@
+import { pickleReader } from './pickle';
+import { pytorchLegacyReader } from './pytorch-legacy';
+import { pytorchZipReader } from './pytorch-zip';
 import type { CheckpointReader } from './reader';
 import { safetensorsReader } from './safetensors';
 
-/** Every reader, in the order in which they are asked. A new format is one file and one line here. */
-export const READERS: readonly CheckpointReader[] = [safetensorsReader];
+/** Every reader, in the order in which they are asked: marks that cannot be mistaken first. A new format is one file and one line here. */
+export const READERS: readonly CheckpointReader[] = [safetensorsReader, pytorchLegacyReader, pytorchZipReader, pickleReader];
