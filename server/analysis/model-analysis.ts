@@ -32,4 +32,12 @@ export interface ModelAnalysis {
   readonly measurements: MeasurementState;
   readonly recipe: Recipe | null;
   readonly recipePath: string | null;
+  /** One sentence: why this checkpoint (named by whom, or found beside the source), or why there is none. */
+  readonly checkpointReason?: string;
+  /** Constructor arguments the root was built with, and where they come from; absent when it was built as it stands. */
+  readonly rootArguments?: { readonly values: Readonly<Record<string, unknown>>; readonly from: string };
+  /** The bitlens.json that names the model. */
+  readonly configPath?: string;
+  /** What the user should know besides findings: a broken bitlens.json or recipe, tensors of other state dicts. */
+  readonly notes?: readonly string[];
 }

@@ -27,7 +27,7 @@ export async function readRecipe(file: string, vocabulary: RecipeVocabulary): Pr
 }
 
 export function parseRecipe(value: unknown, file: string, vocabulary: RecipeVocabulary): Recipe {
-  const m = new JsonValue(value, '', file).object(['version', 'model', 'default', 'layers'], ['$schema', 'groups', 'provenance', 'transforms']);
+  const m = new JsonValue(value, '', file).object(['version', 'model', 'default', 'layers'], ['$schema', 'groups', 'provenance']);
   const version = m.get('version')!;
   if (version.value !== 1) version.fail(`must be 1, the only version this program reads`);
   const model = m.get('model')!.object(['source', 'class', 'checkpoint'], []);

@@ -1,0 +1,218 @@
+/** Which class of a file is the model: the one whose names explain most of the checkpoint. */
+import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
+import type { LinkResult } from '../linking/layer';
+import { link } from '../linking/link';
+import type { ModuleNode, ModuleTree, RootCandidate } from '../python/module-tree';
+import type { RootChoice } from './model-analysis';
+import { argumentsFrom, tiesEmbeddings, type ModelValues } from './model-values';
+import type { PythonPort } from './ports';
+import { didYouMean, UserError } from './user-error';
+
+/** One class built one way and joined with the checkpoint. */
+export interface Attempt {
+  readonly candidate: RootCandidate;
+  readonly tree: ModuleTree;
+  readonly link: LinkResult;
+  readonly args: Readonly<Record<string, unknown>> | null;
+  /** Where the arguments come from; null when the class was built as it stands. */
+  readonly argsFrom: string | null;
+  readonly fit: Fit;
+}
+
+interface Fit {
+  /** Tensors explained; those under unknown modules count little. */
+  readonly score: number;
+  readonly missing: number;
+  readonly misshaped: number;
+  /** Unknown places, stars and open modules in the tree. */
+  readonly vague: number;
+  readonly modules: number;
+}
+
+export interface RootQuery {
+  readonly python: PythonPort;
+  readonly file: string;
+  readonly candidates: readonly RootCandidate[];
+  readonly checkpoint: Checkpoint | null;
+  readonly values: readonly ModelValues[];
+  /** The user's own choice of class and arguments. */
+  readonly only?: string;
+  readonly namedBy?: string;
+  readonly args?: Readonly<Record<string, unknown>>;
+  readonly signal?: AbortSignal;
+}
+
+/** Candidates beyond this many are not tried: generated files can define thousands of classes. */
+const MAX_CANDIDATES = 256;
+
+/** Builds trees once per class and arguments, however many checkpoints they are tried against. */
+export class TreeBuilder {
+  private readonly trees = new Map<string, ModuleTree | null>();
+  constructor(private readonly python: PythonPort, private readonly file: string) {}
+
+  async build(name: string, args: Readonly<Record<string, unknown>> | null): Promise<ModuleTree | null> {
+    const key = `${name}\0${args ? JSON.stringify(args) : ''}`;
+    if (this.trees.has(key)) return this.trees.get(key)!;
+    const tree = await this.python.buildTree(this.file, name, args ?? undefined);
+    this.trees.set(key, tree);
+    return tree;
+  }
+}
+
+function* modulesOf(root: ModuleNode): Generator<ModuleNode> {
+  const pending = [root];
+  while (pending.length > 0) {
+    const node = pending.pop()!;
+    yield node;
+    pending.push(...node.children);
+  }
+}
+
+function fitOf(tree: ModuleTree, linked: LinkResult): Fit {
+  let modules = 0;
+  let vague = tree.unknowns.length;
+  for (const node of modulesOf(tree.root)) {
+    modules += 1;
+    if (node.path.includes('*') || node.kind === 'unknown' || node.unknown) vague += 1;
+  }
+  return {
+    score: (linked.matched ?? 0) + (tree.root.unknown ? 0.05 : 0.3) * (linked.absorbed ?? 0) - (linked.subtree ? 0.5 : 0),
+    missing: linked.missing.length, misshaped: linked.misshaped.length, vague, modules,
+  };
+}
+
+const KINDS: readonly RootCandidate['kind'][] = ['class', 'function', 'instance'];
+
+/** Negative when `a` fits better. Without a checkpoint scores are all zero, and the larger class that nothing contains wins. */
+function compareFit(a: Fit, b: Fit): number {
+  return b.score - a.score || a.missing - b.missing || a.misshaped - b.misshaped;
+}
+
+function compareAttempts(a: Attempt, b: Attempt, inner: ReadonlySet<string>, bound: boolean): number {
+  const used = (attempt: Attempt): number => (inner.has(attempt.candidate.name) ? 1 : 0);
+  const needy = (attempt: Attempt): number => (attempt.argsFrom === null && attempt.candidate.missingArguments.length > 0 ? 1 : 0);
+  return compareFit(a.fit, b.fit)
+    || used(a) - used(b)
+    || (bound ? 0 : b.fit.modules - a.fit.modules)
+    || needy(a) - needy(b)
+    || (a.fit.vague > 0 ? 1 : 0) - (b.fit.vague > 0 ? 1 : 0)
+    || KINDS.indexOf(a.candidate.kind) - KINDS.indexOf(b.candidate.kind)
+    || b.candidate.span.startLine - a.candidate.span.startLine;
+}
+
+/** The best way to build one candidate: as it stands, or with values found beside the weights. */
+async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCandidate): Promise<Attempt | null> {
+  const options = { tieEmbeddings: tiesEmbeddings(query.values) };
+  const make = async (args: Readonly<Record<string, unknown>> | null, argsFrom: string | null): Promise<Attempt | null> => {
+    query.signal?.throwIfAborted();
+    const tree = await builder.build(candidate.name, args);
+    if (!tree) return null;
+    const linked = link(tree, query.checkpoint, options);
+    return { candidate, tree, link: linked, args, argsFrom, fit: fitOf(tree, linked) };
+  };
+  let best = await make(query.args ?? null, query.args ? query.namedBy ?? 'the caller' : null);
+  if (query.args || !query.checkpoint) return best;
+  const { fit } = best ?? { fit: null };
+  if (fit && fit.missing === 0 && fit.misshaped === 0 && fit.vague === 0 && best!.link.unlinkedTensors.length === 0) return best;
+  for (const source of query.values) {
+    const args = argumentsFrom(parametersOf(candidate), source);
+    const variant = args ? await make(args, source.from) : null;
+    if (variant && (!best || compareFit(variant.fit, best.fit) < 0 || (compareFit(variant.fit, best.fit) === 0 && variant.fit.vague < best.fit.vague))) best = variant;
+  }
+  return best;
+}
+
+/** Parameters worth filling: those without a known value, else every one the candidate lists. */
+function parametersOf(candidate: RootCandidate): readonly string[] {
+  const all = (candidate as { readonly parameters?: readonly string[] }).parameters;
+  return all ?? candidate.missingArguments;
+}
+
+/** Names of classes of this file that another candidate's tree contains. */
+function innerClasses(attempts: readonly Attempt[], file: string): Set<string> {
+  const names = new Set<string>();
+  for (const { tree, candidate } of attempts) {
+    for (const node of modulesOf(tree.root)) {
+      if (node === tree.root || node.kind !== 'user') continue;
+      if (node.classSpan && node.classSpan.file !== file) continue;
+      if (node.className !== candidate.name) names.add(node.className);
+    }
+  }
+  return names;
+}
+
+export interface ChosenRoot {
+  readonly attempt: Attempt;
+  readonly choice: RootChoice;
+}
+
+/**
+ * Chooses the root.
+ *
+ * @returns null when no candidate can be built.
+ * @throws UserError when the class the user named is not in the file.
+ */
+export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(query.python, query.file)): Promise<ChosenRoot | null> {
+  const { candidates, only } = query;
+  if (only !== undefined) {
+    const named = candidates.find((candidate) => candidate.name === only);
+    const made = await attempt(query, builder, named ?? strayCandidate(query.file, only));
+    if (!made) throw noSuchClass(query.file, only, candidates);
+    return { attempt: made, choice: choiceOf(made, `named ${query.namedBy ?? 'by the caller'}${fitText(made, query.checkpoint)}`, candidates) };
+  }
+  const attempts: Attempt[] = [];
+  for (const candidate of candidates.slice(0, MAX_CANDIDATES)) {
+    const made = await attempt(query, builder, candidate);
+    if (made) attempts.push(made);
+  }
+  if (attempts.length === 0) return null;
+  const inner = innerClasses(attempts, query.file);
+  const bound = query.checkpoint !== null && attempts.some(({ fit }) => fit.score > 0);
+  const ranked = [...attempts].sort((a, b) => compareAttempts(a, b, inner, bound));
+  const winner = ranked[0]!;
+  return { attempt: winner, choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound), candidates) };
+}
+
+/** A class that the file does not list as a candidate may still be buildable (imported into it, or not seen as a module). */
+const strayCandidate = (file: string, name: string): RootCandidate => ({
+  name, kind: 'class', span: { file, startLine: 0, startColumn: 0, endLine: 0, endColumn: 0 }, missingArguments: [],
+});
+
+function noSuchClass(file: string, name: string, candidates: readonly RootCandidate[]): UserError {
+  const names = candidates.map((candidate) => candidate.name);
+  const there = names.length > 0 ? ` There are: ${names.slice(0, 12).join(', ')}${names.length > 12 ? ', …' : ''}` : ' It defines no nn.Module';
+  return new UserError(`${file} has no module class ${JSON.stringify(name)}.${didYouMean(name, names)}${there}`);
+}
+
+function choiceOf(made: Attempt, reason: string, candidates: readonly RootCandidate[]): RootChoice {
+  const built = made.argsFrom === null ? '' : `; constructor arguments from ${made.argsFrom}`;
+  return {
+    name: made.candidate.name,
+    span: made.tree.root.classSpan ?? made.candidate.span,
+    reason: `${reason}${built}`,
+    alternatives: candidates.filter((candidate) => candidate.name !== made.candidate.name),
+  };
+}
+
+function fitText(made: Attempt, checkpoint: Checkpoint | null): string {
+  if (!checkpoint) return '';
+  const { matched = 0, absorbed = 0, prefix } = made.link;
+  const open = absorbed > 0 ? ` (${absorbed} more lie under modules whose class is unknown)` : '';
+  const off = prefix ? ` after taking off "${prefix}"` : '';
+  return `; its names explain ${matched} of the checkpoint's ${checkpoint.tensors.length} tensors${off}${open}`;
+}
+
+function reasonOf(ranked: readonly Attempt[], inner: ReadonlySet<string>, checkpoint: Checkpoint | null, bound: boolean): string {
+  const [winner, second] = ranked as [Attempt, Attempt | undefined];
+  if (!checkpoint || !bound) {
+    const why = checkpoint ? 'no class explains a tensor of the checkpoint' : 'there is no checkpoint';
+    if (!second) return `the only module of the file${checkpoint ? `; ${why}` : ''}`;
+    return `${why}: the largest module that no other one of the file contains`;
+  }
+  const explains = fitText(winner, checkpoint).slice(2);
+  if (!second) return `the only module of the file; ${explains}`;
+  if (winner.fit.score !== second.fit.score) return `${explains}; next is ${second.candidate.name} with ${second.link.matched ?? 0}`;
+  if (compareFit(winner.fit, second.fit) !== 0) return `${explains}; ${second.candidate.name} explains as many, but misses or contradicts more`;
+  if (inner.has(second.candidate.name) && !inner.has(winner.candidate.name)) return `${explains}; ${second.candidate.name} explains as many, but is used inside another module`;
+  return `${explains}, as do those of ${second.candidate.name}; name the class to choose the other`;
+}

@@ -1,0 +1,486 @@
+/**
+ * The analysis library: what the command line and the language server both call. One instance per process; every answer
+ * is plain, immutable data. Code and headers are read here, numbers come from the kernel process.
+ */
+import path from 'node:path';
+import { JobCancelled, type JobProgress } from '../../kernels/jobs/job';
+import { CheckpointError } from '../../kernels/checkpoint/checkpoint';
+import { FormatIdError } from '../../kernels/formats/format';
+import type { Recipe } from '../../kernels/recipe/recipe';
+import { link } from '../linking/link';
+import { weightLayers } from '../linking/link';
+import type { Layer } from '../linking/layer';
+import { DEFAULT_SETTINGS, type AllocationSummary, type CheckpointSummary, type LayerDetail, type ModelSummary, type QuantizeLayerSummary, type ReportData, type Settings, type TensorDetail, type TrialSummary } from '../protocol';
+import { buildReport } from '../report/report-data';
+import type { Finding } from '../rules/rule';
+import { allocate, allocationSummary, recipeOf, type Allocation, type Budget } from './allocation';
+import { CheckpointCache, identityOf } from './checkpoint-cache';
+import { checkpointSummary, scannable } from './inspect';
+import { record } from './json-reader';
+import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint } from './locate';
+import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
+import type { MeasurementState, ModelAnalysis } from './model-analysis';
+import { modelValues, tiesEmbeddings } from './model-values';
+import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
+import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
+import { chooseRoot, type ChosenRoot } from './root-choice';
+import { ruleSettingsOf, summaryOf } from './summary';
+import { planFormat, planRecipe, runPlan, selectLayers, trialSummary, type TrialPlan } from './trial';
+import { messageOf, UserError } from './user-error';
+import { DEFAULT_METHOD, defaultAllocator, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
+
+export interface AnalysisOptions {
+  readonly kernel: KernelPort;
+  readonly python: PythonPort;
+  readonly openCheckpoint: OpenCheckpoint;
+  readonly runRules: RunRules;
+  readonly host: AnalysisHost;
+  readonly settings?: Settings;
+  readonly log?: (message: string) => void;
+}
+
+export interface AnalyseOptions {
+  /** Class, function or instance of the file; chosen by what explains most when absent. */
+  readonly root?: string;
+  /** Path of the checkpoint, overriding bitlens.json and the setting. */
+  readonly checkpoint?: string;
+  /** Path of a recipe to show and check, overriding bitlens.json and the one found beside the source. */
+  readonly recipe?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface AllocateOptions extends Budget {
+  readonly metric?: string;
+  readonly formats?: readonly string[];
+  /** Where the recipe is written; not written when absent. */
+  readonly out?: string;
+}
+export interface TrialOptions {
+  readonly recipe?: string;
+  readonly format?: string;
+  readonly method?: string;
+  readonly layers?: readonly string[];
+  readonly out?: string;
+  readonly layout?: 'dequantized' | 'compressed-tensors';
+}
+export interface ReportOptions {
+  readonly formats?: readonly string[];
+  readonly metric?: string;
+  /** Histograms and channel ranges of every layer, for exports. */
+  readonly details?: boolean;
+}
+
+/** How long what discovery found is believed before folders are read again, in milliseconds. */
+const DISCOVERY_LIFETIME = 5000;
+const HISTOGRAM_BINS = 64;
+const MAX_REMEMBERED = 64;
+
+interface Remembered {
+  readonly key: string;
+  readonly at: number;
+  readonly root: string | null;
+  readonly found: OpenedCheckpoint;
+}
+
+export class AnalysisService {
+  private settingsNow: Settings;
+  private readonly checkpoints: CheckpointCache;
+  private readonly measurements: MeasurementCache;
+  private readonly details = new Map<string, LayerDetail>();
+  private readonly discovered = new Map<string, Remembered>();
+  private readonly roots = new Map<string, { key: string; name: string; matched: number }>();
+
+  constructor(private readonly options: AnalysisOptions) {
+    this.settingsNow = options.settings ?? DEFAULT_SETTINGS;
+    this.checkpoints = new CheckpointCache(options.openCheckpoint);
+    this.measurements = new MeasurementCache(options.kernel);
+  }
+
+  get settings(): Settings {
+    return this.settingsNow;
+  }
+  set settings(settings: Settings) {
+    this.settingsNow = settings;
+    this.discovered.clear();
+  }
+
+  /** Forgets which checkpoints lie where: call it when files appear or vanish. */
+  forgetDiscovery(): void {
+    this.discovered.clear();
+  }
+
+  /**
+   * Reads the code and the checkpoint's header and joins them. Fast, and never asks the kernel; measurements that are
+   * already known are in the answer. A refused checkpoint is in `checkpointError`, not thrown.
+   *
+   * @throws UserError when the file or the class named does not exist.
+   */
+  async analyse(file: string, options: AnalyseOptions = {}): Promise<ModelAnalysis> {
+    const source = path.resolve(file);
+    const { signal } = options;
+    const { python, host } = this.options;
+    const { entry, configPath, notes } = await locateEntry(source, options.root, host.roots);
+    const only = options.root ?? entry?.class;
+    const namedBy = options.root !== undefined ? 'by the caller' : 'in bitlens.json';
+    const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined) ? entry.args : undefined;
+    const candidates = await python.rootCandidates(source);
+    const query = { python, file: source, candidates, namedBy: args ? 'bitlens.json' : namedBy, ...(only === undefined ? {} : { only }), ...(args ? { args } : {}), ...(signal ? { signal } : {}) };
+
+    const opened = await this.checkpointFor(source, options, entry?.checkpoint, { ...query, cache: this.checkpoints });
+    const chosen = opened.chosen ?? await this.root({ ...query, namedBy }, opened);
+    const values = opened.checkpoint ? await modelValues(opened.checkpoint) : [];
+    const tree = chosen?.attempt.tree ?? null;
+    const linked = chosen ? chosen.attempt.link : tree ? link(tree, opened.checkpoint, { tieEmbeddings: tiesEmbeddings(values) }) : null;
+    const recipe = chosen ? await this.recipeFor(source, chosen.choice.name, entry, options.recipe, notes) : null;
+    const analysis: ModelAnalysis = {
+      source, root: chosen?.choice ?? null, tree,
+      checkpointPath: opened.path, checkpoint: opened.checkpoint, checkpointError: opened.error,
+      link: linked, measurements: { state: 'none', reason: opened.checkpoint ? 'not measured yet' : opened.reason },
+      recipe: recipe?.recipe ?? null, recipePath: recipe?.path ?? null,
+      checkpointReason: opened.reason,
+      ...(chosen?.attempt.args ? { rootArguments: { values: chosen.attempt.args, from: chosen.attempt.argsFrom! } } : {}),
+      ...(configPath ? { configPath } : {}),
+      ...(notes.length > 0 ? { notes } : {}),
+    };
+    return { ...analysis, measurements: this.knownMeasurements(analysis) };
+  }
+
+  private async checkpointFor(source: string, options: AnalyseOptions, configured: string | undefined, query: Parameters<typeof discover>[0]): Promise<OpenedCheckpoint> {
+    const { signal } = options;
+    if (options.checkpoint !== undefined) return openNamed(this.checkpoints, path.resolve(options.checkpoint), 'by the caller', signal);
+    if (configured !== undefined) return openNamed(this.checkpoints, configured, 'in bitlens.json', signal);
+    const { checkpoint: setting } = this.settings;
+    if (setting !== '') {
+      const base = this.options.host.roots.find((folder) => source.startsWith(folder + path.sep)) ?? path.dirname(source);
+      return openNamed(this.checkpoints, path.resolve(base, setting), 'in the setting bitlens.checkpoint', signal);
+    }
+    if (query.candidates.length === 0) return { path: null, checkpoint: null, error: null, reason: 'the file has no module class' };
+    const key = JSON.stringify([query.only ?? null, query.candidates.map((candidate) => candidate.name)]);
+    const known = this.discovered.get(source);
+    if (known && known.key === key && Date.now() - known.at < DISCOVERY_LIFETIME) {
+      if (!known.found.path || known.found.error) return known.found;
+      const again = await openNamed(this.checkpoints, known.found.path, '', signal);
+      return { ...again, reason: known.found.reason };
+    }
+    const found = await discover(query);
+    remember(this.discovered, source, { key, at: Date.now(), root: found.chosen?.choice.name ?? null, found: { ...found, chosen: undefined } });
+    if (found.chosen) this.rememberRoot(source, query.candidates, found.checkpoint, found.chosen);
+    return found;
+  }
+
+  /**
+   * The root by names explained. While somebody types, the last choice is tried first and kept when it explains as much
+   * as it did: trying every class of a large file again on each key would cost more than it tells.
+   */
+  private async root(query: Omit<Parameters<typeof chooseRoot>[0], 'checkpoint' | 'values'>, opened: OpenedCheckpoint): Promise<ChosenRoot | null> {
+    if (query.candidates.length === 0 && query.only === undefined) return null;
+    const full = { ...query, checkpoint: opened.checkpoint, values: opened.checkpoint ? await modelValues(opened.checkpoint) : [] };
+    if (query.only !== undefined) return chooseRoot(full);
+    const key = rootKey(query.candidates, opened.checkpoint);
+    const last = this.roots.get(query.file);
+    if (last && last.key === key && last.matched > 0) {
+      const again = await chooseRoot({ ...full, candidates: query.candidates.filter((candidate) => candidate.name === last.name) });
+      if (again && (again.attempt.link.matched ?? 0) >= last.matched) {
+        return { ...again, choice: { ...again.choice, alternatives: query.candidates.filter((candidate) => candidate.name !== last.name) } };
+      }
+    }
+    const chosen = await chooseRoot(full);
+    if (chosen) this.rememberRoot(query.file, query.candidates, opened.checkpoint, chosen);
+    return chosen;
+  }
+
+  private rememberRoot(file: string, candidates: Parameters<typeof rootKey>[0], checkpoint: ModelAnalysis['checkpoint'], chosen: ChosenRoot): void {
+    remember(this.roots, file, { key: rootKey(candidates, checkpoint), name: chosen.choice.name, matched: chosen.attempt.link.matched ?? 0 });
+  }
+
+  private async recipeFor(source: string, root: string, entry: Parameters<typeof locateRecipe>[2], named: string | undefined, notes: string[]): Promise<{ recipe: Recipe; path: string } | null> {
+    const vocabulary = recipeVocabulary();
+    if (named !== undefined) return { recipe: await readRecipe(path.resolve(named), vocabulary), path: path.resolve(named) };
+    return locateRecipe(source, root, entry, vocabulary, notes);
+  }
+
+  /** Formats that are measured: those of the settings, the target format, and those the recipe gives. */
+  formatsOf(analysis: ModelAnalysis, formats: readonly string[] = this.settings.formats): string[] {
+    const inRecipe = analysis.recipe ? [analysis.recipe.default, ...Object.values(analysis.recipe.layers)].map((scheme) => scheme.weights).filter((id) => id !== 'keep') : [];
+    return userFormats([...formats, this.settings.targetFormat, ...inRecipe]);
+  }
+
+  private knownMeasurements(analysis: ModelAnalysis): MeasurementState {
+    if (!analysis.checkpoint || !analysis.link) return analysis.measurements;
+    let formats: string[];
+    try {
+      formats = this.formatsOf(analysis);
+    } catch (error) {
+      return { state: 'failed', message: messageOf(error) };
+    }
+    const layers = weightLayers(analysis.link);
+    if (layers.length === 0) return { state: 'none', reason: 'no layer has a weight in the checkpoint' };
+    const known = this.measurements.known(identityOf(analysis.checkpoint), layers.map((layer) => specOf(layer)), formats, 'absmax');
+    return known ? { state: 'ready', scans: known.scans, evidence: weightEvidence(analysis.checkpoint, 'absmax', known.scans.size) } : analysis.measurements;
+  }
+
+  /**
+   * Measures every quantizable layer, asking the kernel for what is not known yet. A kernel that fails gives the state
+   * `failed` with the message.
+   *
+   * @throws the signal's reason (or JobCancelled) when cancelled.
+   */
+  async measure(analysis: ModelAnalysis, formats?: readonly string[], options: RunOptions = {}): Promise<ModelAnalysis> {
+    const { checkpoint, link: linked } = analysis;
+    if (!checkpoint || !linked) return analysis;
+    const layers = weightLayers(linked);
+    if (layers.length === 0) return { ...analysis, measurements: { state: 'none', reason: 'no layer has a weight in the checkpoint' } };
+    try {
+      const { scans } = await this.measurements.measure(checkpoint, identityOf(checkpoint), layers.map((layer) => specOf(layer)), this.formatsOf(analysis, formats), 'absmax', options);
+      return { ...analysis, measurements: { state: 'ready', scans, evidence: weightEvidence(checkpoint, 'absmax', scans.size) } };
+    } catch (error) {
+      if (options.signal?.aborted || error instanceof JobCancelled) throw error;
+      this.options.log?.(`measuring ${analysis.source}: ${messageOf(error)}`);
+      return { ...analysis, measurements: { state: 'failed', message: messageOf(error) } };
+    }
+  }
+
+  private async measured(analysis: ModelAnalysis, formats: readonly string[] | undefined, options: RunOptions): Promise<{ analysis: ModelAnalysis; ready: Extract<MeasurementState, { state: 'ready' }> }> {
+    requireModel(analysis);
+    const done = await this.measure(analysis, formats, options);
+    const { measurements } = done;
+    if (measurements.state === 'ready') return { analysis: done, ready: measurements };
+    throw new UserError(measurements.state === 'failed' ? measurements.message : measurements.state === 'none' ? `nothing to measure: ${measurements.reason}` : 'still measuring');
+  }
+
+  /** Findings of every rule, with the user's thresholds and severities. Suppression comments are applied by the caller's face. */
+  findings(analysis: ModelAnalysis): Finding[] {
+    return this.options.runRules(analysis, ruleSettingsOf(this.settings));
+  }
+
+  /**
+   * Suggests bits per layer under a budget. The summary holds the recipe, and the uniform recipe of the same size.
+   *
+   * @throws UserError for a budget that cannot be met, unknown metrics or formats, or a model without weights.
+   */
+  async allocate(analysis: ModelAnalysis, request: AllocateOptions, options: RunOptions = {}): Promise<AllocationSummary> {
+    const metric = metricNamed(request.metric);
+    const chosenFormats = request.formats ? userFormats(request.formats) : undefined;
+    const { analysis: done, ready } = await this.measured(analysis, chosenFormats, options);
+    const wanted = new Set(chosenFormats ?? this.formatsOf(done));
+    const scans = new Map([...ready.scans].map(([key, scan]) => [key, { ...scan, formats: record(Object.entries(scan.formats).filter(([id]) => wanted.has(id))) }]));
+    const layers = weightLayers(done.link!);
+    const groups = this.groupsOf(done);
+    const allocation = await allocate(this.options.kernel, layers, scans, metric, defaultAllocator().id, request, groups, options);
+    const out = request.out === undefined ? null : path.resolve(request.out);
+    const recipe = recipeOf(done, allocation, metric, request, ready.evidence, out ? path.dirname(out) : path.dirname(done.source));
+    const kept = groups.length > 0 && done.recipe?.groups ? { ...recipe, groups: done.recipe.groups } : recipe;
+    if (out) await writeRecipeFile(out, kept, options.signal);
+    return allocationSummary(allocation, scans, kept, out);
+  }
+
+  /** Groups the user has put into the recipe, in terms of the layers that carry the weights. */
+  private groupsOf(analysis: ModelAnalysis): string[][] {
+    const carrier = new Map(analysis.link!.layers.map((layer) => [layer.path, layer.tiedTo ?? layer.path]));
+    return (analysis.recipe?.groups ?? []).map((group) => group.map((name) => carrier.get(name) ?? name));
+  }
+
+  /** Puts one layer through a method and compares with round-to-nearest. Writes nothing. */
+  async quantizeLayer(analysis: ModelAnalysis, request: { path: string; format: string; method?: string }, options: RunOptions = {}): Promise<QuantizeLayerSummary> {
+    requireModel(analysis);
+    const method = methodNamed(request.method);
+    const [layer, ...more] = selectLayers(analysis.link!, [request.path]);
+    if (more.length > 0) throw new UserError(`${JSON.stringify(request.path)} has ${more.length + 1} weights; name one of ${[layer!, ...more].slice(0, 4).map((each) => each.path).join(', ')}`);
+    const plan = planFormat([layer!], userFormats([request.format])[0]!, method.id);
+    const result = await runPlan(this.options.kernel, analysis, plan, null, options);
+    const done = result.layers.find((each) => each.key === layer!.path);
+    if (!done) throw new Error('the kernel process left the layer out of its answer');
+    return {
+      path: layer!.path, format: done.format, method: done.method, before: done.before, after: done.after,
+      bytesBefore: layer!.weight!.info!.bytes, seconds: result.seconds,
+      evidence: `Measured on the weights of this layer in ${path.basename(analysis.checkpoint!.path)}; the model was not run`,
+    };
+  }
+
+  /**
+   * Runs a PTQ trial: a recipe, or one format for the layers named. With `out`, the checkpoint is written atomically, read
+   * back and compared by the kernel.
+   *
+   * @throws UserError when nothing would change, or the recipe does not fit the model.
+   */
+  async trial(analysis: ModelAnalysis, request: TrialOptions, options: RunOptions = {}): Promise<TrialSummary> {
+    requireModel(analysis);
+    const plan = await this.plan(analysis, request);
+    const startedAt = new Date();
+    const target = request.out === undefined ? null : { path: path.resolve(request.out), layout: request.layout ?? 'dequantized' as const };
+    if (target && analysis.checkpoint!.files.some((file) => path.resolve(file.path) === target.path)) {
+      throw new UserError(`${target.path} is the checkpoint that is read; write the result to another path`);
+    }
+    return trialSummary(analysis, plan, await runPlan(this.options.kernel, analysis, plan, target, options), startedAt);
+  }
+
+  private async plan(analysis: ModelAnalysis, request: TrialOptions): Promise<TrialPlan> {
+    if ((request.recipe === undefined) === (request.format === undefined)) throw new UserError('a trial needs either a recipe or a format');
+    const method = request.method === undefined ? undefined : methodNamed(request.method).id;
+    const layers = request.layers && request.layers.length > 0 ? selectLayers(analysis.link!, request.layers) : weightLayers(analysis.link!);
+    if (request.format !== undefined) return planFormat(layers, userFormats([request.format])[0]!, method ?? DEFAULT_METHOD);
+    const file = path.resolve(request.recipe!);
+    const recipe = await readRecipe(file, recipeVocabulary());
+    refuseStrangeLayers(recipe, file, new Set(analysis.link!.layers.filter((layer) => layer.weight).map((layer) => layer.path)));
+    return planRecipe(layers, recipe, file, method);
+  }
+
+  /** The model as rows for views. Uses the measurements that the analysis holds. */
+  summary(analysis: ModelAnalysis): ModelSummary {
+    const { measurements } = analysis;
+    const evidence = measurements.state === 'ready' ? measurements.evidence : measurements.state === 'failed' ? measurements.message : 'Read from code and the checkpoint\'s header; nothing is measured yet';
+    return summaryOf(analysis, this.settings, this.findings(analysis), evidence);
+  }
+
+  /** Everything the sensitivity report shows. Measures what is not known yet. */
+  async report(analysis: ModelAnalysis, request: ReportOptions = {}, options: RunOptions = {}): Promise<ReportData> {
+    const metric = metricNamed(request.metric);
+    const { analysis: done, ready } = await this.measured(analysis, request.formats, options);
+    const layers = weightLayers(done.link!);
+    const formats = this.formatsOf(done, request.formats);
+    const { allocation, note } = await this.shownAllocation(done, layers, ready.scans, formats, metric, options);
+    const details = new Map<string, LayerDetail>();
+    if (request.details) {
+      let count = 0;
+      for (const layer of allocation.layers) {
+        const progress: JobProgress = { done: count, total: allocation.layers.length, message: `Histogram of ${layer.path}` };
+        options.onProgress?.(progress);
+        details.set(layer.path, await this.layerDetail(done, layer.path, { ...options, onProgress: undefined }));
+        count += 1;
+      }
+    }
+    return buildReport({
+      analysis: done, formats, metric, allocation, findings: this.findings(done), evidence: ready.evidence, details,
+      notes: [...(done.notes ?? []), ...(note ? [note] : [])], generatedAt: new Date(),
+    });
+  }
+
+  /** The allocation a report shows: the optimum of the recipe's size, else of the size of the target format everywhere. */
+  private async shownAllocation(analysis: ModelAnalysis, layers: readonly Layer[], scans: Parameters<typeof allocate>[2], formats: readonly string[], metric: ReturnType<typeof metricNamed>, options: RunOptions): Promise<{ allocation: Allocation; note: string | null }> {
+    const run = (budget: Budget | 'uniform-only') => allocate(this.options.kernel, layers, scans, metric, defaultAllocator().id, budget, [], options);
+    const sizeOf = (format: (layer: Layer) => string): number | null => layers.reduce<number | null>((sum, layer) => {
+      const scan = scans.get(layer.path);
+      const error = scan?.formats[format(layer)];
+      return sum === null || !error || !scan ? null : sum + error.bitsPerWeight * scan.view.rows * scan.view.cols;
+    }, 0);
+    const { recipe } = analysis;
+    const size = recipe ? sizeOf((layer) => (Object.hasOwn(recipe.layers, layer.path) ? recipe.layers[layer.path]! : recipe.default).weights) : null;
+    if (size !== null) return { allocation: await run({ bytes: Math.ceil(size / 8) }), note: 'The point marked on the curve is the optimum of the recipe\'s size' };
+    const [target] = userFormats([this.settings.targetFormat]);
+    const uniform = formats.includes(target!) ? sizeOf(() => target!) : null;
+    if (uniform !== null && !recipe) return { allocation: await run({ bytes: Math.ceil(uniform / 8) }), note: `Formats are the optimum at the size of ${target} everywhere` };
+    return { allocation: await run('uniform-only'), note: null };
+  }
+
+  /** Histogram and channel ranges of one layer. */
+  async layerDetail(analysis: ModelAnalysis, layerPath: string, options: RunOptions = {}): Promise<LayerDetail> {
+    requireModel(analysis);
+    const [layer] = selectLayers(analysis.link!, [layerPath]);
+    return this.detail(analysis.checkpoint!, specOf(layer!), layerPath, options);
+  }
+
+  private async detail(checkpoint: NonNullable<ModelAnalysis['checkpoint']>, weight: ReturnType<typeof specOf>, shownPath: string, options: RunOptions): Promise<LayerDetail> {
+    const key = JSON.stringify([identityOf(checkpoint), weight.tensor, weight.outputAxis, weight.groups ?? 1]);
+    const known = this.details.get(key);
+    if (known) return { ...known, path: shownPath };
+    const { histogram, channels } = await this.options.kernel.run('detail', { checkpoint: checkpoint.path, weight, bins: HISTOGRAM_BINS }, options);
+    const made: LayerDetail = { path: shownPath, histogram, channels };
+    this.details.set(key, made);
+    if (this.details.size > 512) this.details.delete(this.details.keys().next().value!);
+    return made;
+  }
+
+  /** @throws UserError with the reader's message when the file is refused. */
+  async inspect(file: string, options: { readonly signal?: AbortSignal } = {}): Promise<CheckpointSummary> {
+    return checkpointSummary(await this.openForUser(file, options.signal));
+  }
+
+  private async openForUser(file: string, signal?: AbortSignal) {
+    try {
+      return await this.checkpoints.open(path.resolve(file), signal);
+    } catch (error) {
+      if (error instanceof CheckpointError) throw new UserError(`${file}: ${error.message}`);
+      throw error;
+    }
+  }
+
+  /** Statistics, histogram and errors of one tensor of a checkpoint. */
+  async tensorDetail(file: string, tensor: string, options: RunOptions = {}): Promise<TensorDetail> {
+    const checkpoint = await this.openForUser(file, options.signal);
+    const info = checkpoint.tensors.find((candidate) => candidate.name === tensor);
+    if (!info) throw new UserError(`${file} has no tensor ${JSON.stringify(tensor)}`);
+    if (scannable([info]).length === 0) throw new UserError(`${tensor} is ${info.dtype} with ${info.shape.length} dimensions; statistics are of floating-point tensors with two or more`);
+    const spec = { key: tensor, tensor, outputAxis: 0 };
+    const formats = userFormats(this.settings.formats);
+    const { scans, skipped } = await this.measurements.measure(checkpoint, identityOf(checkpoint), [spec], formats, 'absmax', options);
+    const scan = scans.get(tensor);
+    if (!scan) throw new UserError(`${tensor} cannot be measured: ${skipped[0]?.reason ?? 'it holds no values'}`);
+    return {
+      name: tensor, statistics: scan.statistics, detail: await this.detail(checkpoint, spec, tensor, options),
+      formats: Object.entries(scan.formats).map(([id, error]) => ({ id, error })),
+    };
+  }
+
+  /** Sets one layer's scheme in the model's recipe (or in `recipe`), which is made when there is none. Returns its path. */
+  async writeRecipe(analysis: ModelAnalysis, request: { path: string; format: string; method?: string; recipe?: string }): Promise<{ recipe: string }> {
+    requireModel(analysis);
+    const layers = selectLayers(analysis.link!, [request.path]);
+    const format = request.format === 'keep' ? 'keep' : userFormats([request.format])[0]!;
+    const method = methodNamed(request.method).id;
+    const own = path.join(path.dirname(analysis.source), `${path.basename(analysis.source, path.extname(analysis.source))}.recipe.json`);
+    const file = request.recipe !== undefined ? path.resolve(request.recipe) : analysis.recipePath ?? own;
+    const before = await this.existingRecipe(file) ?? emptyRecipe(analysis, path.dirname(file));
+    const tied = analysis.link!.layers.filter((layer) => layers.some((each) => each.path === layer.tiedTo));
+    const scheme = { weights: format, ...(method === DEFAULT_METHOD || format === 'keep' ? {} : { method }) };
+    const changed = record([...Object.entries(before.layers), ...[...layers, ...tied].map((layer) => [layer.path, scheme] as const)]);
+    // The old provenance describes an allocation that this is no longer.
+    const { provenance: _provenance, ...rest } = before;
+    await writeRecipeFile(file, { ...rest, layers: changed });
+    return { recipe: file };
+  }
+
+  private async existingRecipe(file: string): Promise<Recipe | null> {
+    try {
+      return await readRecipe(file, recipeVocabulary());
+    } catch (error) {
+      if (error instanceof UserError && /does not exist$/.test(error.message)) return null;
+      throw error;
+    }
+  }
+}
+
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MAX_REMEMBERED) map.delete(map.keys().next().value!);
+}
+
+const rootKey = (candidates: readonly { readonly name: string }[], checkpoint: ModelAnalysis['checkpoint']): string =>
+  JSON.stringify([candidates.map((candidate) => candidate.name), checkpoint ? identityOf(checkpoint) : null]);
+
+/** Canonical ids of formats that a user named. @throws UserError */
+export function userFormats(ids: readonly string[]): string[] {
+  try {
+    return canonicalFormats(ids);
+  } catch (error) {
+    if (error instanceof FormatIdError) throw new UserError(error.message);
+    throw error;
+  }
+}
+
+function emptyRecipe(analysis: ModelAnalysis, folder: string): Recipe {
+  const relative = (file: string): string => path.relative(folder, file).split(path.sep).join('/');
+  return {
+    version: 1,
+    model: { source: relative(analysis.source), class: analysis.root!.name, checkpoint: relative(analysis.checkpointPath!) },
+    default: { weights: 'keep' },
+    layers: record([]),
+  };
+}
+
+/** @throws UserError when the analysis has no model joined with a checkpoint. */
+export function requireModel(analysis: ModelAnalysis): void {
+  if (!analysis.root || !analysis.link) throw new UserError(`${analysis.source} has no module class that could be the model`);
+  if (analysis.checkpointError) throw new UserError(`${analysis.checkpointPath}: ${analysis.checkpointError.message}${analysis.checkpointError.offset === undefined ? '' : ` (byte ${analysis.checkpointError.offset})`}. ${analysis.checkpointError.fix}`);
+  if (!analysis.checkpoint) throw new UserError(`${analysis.source}: ${analysis.checkpointReason ?? 'there is no checkpoint'}`);
+}

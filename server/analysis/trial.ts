@@ -1,0 +1,115 @@
+/** PTQ trials: a recipe, or one format, put through a method in the kernel, and exported when asked. */
+import path from 'node:path';
+import type { QuantizeResult, QuantizeTask } from '../../kernels/jobs/job';
+import { schemeOf, type Recipe } from '../../kernels/recipe/recipe';
+import type { Layer, LinkResult } from '../linking/layer';
+import { weightLayers } from '../linking/link';
+import type { TrialSummary } from '../protocol';
+import { specOf } from './measurements';
+import type { ModelAnalysis } from './model-analysis';
+import type { KernelPort, RunOptions } from './ports';
+import { KEEP } from './recipe-file';
+import { didYouMean, UserError } from './user-error';
+
+/** Seed of trials: methods without randomness ignore it, and those with get the same result every time. */
+const SEED = 0;
+
+/**
+ * The layers a user names: a layer itself, all weights of a module (`lstm`), or everything below a path (`layer1`).
+ * Tied names stand for the layer that carries the weight.
+ *
+ * @throws UserError naming the nearest path when nothing matches.
+ */
+export function selectLayers(result: LinkResult, names: readonly string[]): Layer[] {
+  const all = weightLayers(result);
+  const byPath = new Map(all.map((layer) => [layer.path, layer]));
+  const chosen = new Set<Layer>();
+  for (const name of names) {
+    const own = result.layers.find((layer) => layer.path === name);
+    const carrier = byPath.get(own?.tiedTo ?? name);
+    const matching = carrier ? [carrier] : all.filter((layer) => layer.modulePath === name || layer.path.startsWith(`${name}.`));
+    if (matching.length === 0) {
+      if (own?.weight) throw new UserError(`layer ${JSON.stringify(name)} has no tensor in the checkpoint to quantize`);
+      if (own) throw new UserError(`layer ${JSON.stringify(name)} (${own.className}) has no weight that is quantized; it keeps its precision`);
+      throw new UserError(`the model has no layer ${JSON.stringify(name)}.${didYouMean(name, byPath.keys()) || ' "bitlens layers" lists them'}`);
+    }
+    for (const layer of matching) chosen.add(layer);
+  }
+  return all.filter((layer) => chosen.has(layer));
+}
+
+export interface TrialPlan {
+  readonly title: string;
+  readonly layers: readonly { readonly layer: Layer; readonly format: string; readonly method: string; readonly options?: Readonly<Record<string, unknown>> }[];
+  readonly notes: readonly string[];
+}
+
+/** One format for the layers. */
+export function planFormat(layers: readonly Layer[], format: string, method: string): TrialPlan {
+  if (layers.length === 0) throw new UserError('no layer of the model has a weight in this checkpoint that can be quantized');
+  return { title: `${format}, ${method}`, layers: layers.map((layer) => ({ layer, format, method })), notes: [] };
+}
+
+/** A recipe's schemes. `method` overrides the recipe's where given. */
+export function planRecipe(layers: readonly Layer[], recipe: Recipe, file: string, method: string | undefined): TrialPlan {
+  let activations = 0;
+  const planned = layers.flatMap((layer) => {
+    const scheme = schemeOf(recipe, layer.path);
+    if (scheme.activations !== undefined) activations += 1;
+    if (scheme.weights === KEEP) return [];
+    return [{ layer, format: scheme.weights, method: method ?? scheme.method ?? 'rtn', ...(scheme.options && method === undefined ? { options: scheme.options } : {}) }];
+  });
+  if (planned.length === 0) throw new UserError(`${file} keeps the stored precision of every layer, so a trial would change nothing. Give layers a format first`);
+  return { title: path.basename(file), layers: planned, notes: activations > 0 ? [`activation formats of ${activations} layers are not part of this weight-only trial`] : [] };
+}
+
+/** Other names in the checkpoint that are the same weight: they are written with the same values. */
+function partners(result: LinkResult, layer: Layer): string[] {
+  const own = layer.weight!.info!.name;
+  const names = result.layers.filter((other) => other.tiedTo === layer.path && other.weight?.info).map((other) => other.weight!.info!.name);
+  return [...new Set(names)].filter((name) => name !== own);
+}
+
+/** A key that no layer path can be: partner tensors are quantized along but reported once. */
+const partnerKey = (layer: Layer, tensor: string): string => `${layer.path}\0${tensor}`;
+
+export interface TrialExport {
+  readonly path: string;
+  readonly layout: 'dequantized' | 'compressed-tensors';
+}
+
+export async function runPlan(kernel: KernelPort, analysis: ModelAnalysis, plan: TrialPlan, target: TrialExport | null, options: RunOptions): Promise<QuantizeResult> {
+  const tasks = plan.layers.flatMap(({ layer, format, method, options: methodOptions }): QuantizeTask[] => {
+    const extra = { format, method, ...(methodOptions ? { options: methodOptions } : {}) };
+    const along = target ? partners(analysis.link!, layer).map((tensor) => ({ ...specOf(layer, partnerKey(layer, tensor), tensor), ...extra })) : [];
+    return [{ ...specOf(layer), ...extra }, ...along];
+  });
+  return kernel.run('quantize', { checkpoint: analysis.checkpoint!.path, tasks, seed: SEED, ...(target ? { export: target } : {}) }, options);
+}
+
+let trials = 0;
+
+export function trialSummary(analysis: ModelAnalysis, plan: TrialPlan, result: QuantizeResult, startedAt: Date): TrialSummary {
+  const byKey = new Map(result.layers.map((layer) => [layer.key, layer]));
+  const layers = plan.layers.flatMap(({ layer }) => {
+    const done = byKey.get(layer.path);
+    return done ? [{ path: layer.path, format: done.format, method: done.method, before: done.before, after: done.after, stored: layer.weight!.info! }] : [];
+  });
+  if (layers.length === 0) throw new UserError('the trial quantized no layer');
+  const weights = layers.reduce((sum, { stored }) => sum + stored.shape.reduce((a, b) => a * b, 1), 0);
+  const bits = layers.reduce((sum, { after, stored }) => sum + after.bitsPerWeight * stored.shape.reduce((a, b) => a * b, 1), 0);
+  trials += 1;
+  const evidence = [`Measured on the weights of ${path.basename(analysis.checkpoint!.path)}: ${layers.length} layers quantized and decoded again; the model was not run`, ...plan.notes].join('; ');
+  return {
+    id: `${startedAt.toISOString().replace(/[:.]/g, '-')}-${trials}`,
+    startedAt: startedAt.toISOString(),
+    title: plan.title,
+    layers: layers.map(({ stored: _stored, ...layer }) => layer),
+    bytesBefore: layers.reduce((sum, { stored }) => sum + stored.bytes, 0),
+    bytesAfter: layers.reduce((sum, { after }) => sum + after.bytes, 0),
+    averageBits: weights > 0 ? bits / weights : 0,
+    seconds: result.seconds,
+    evidence,
+    export: result.export ?? null,
+  };
+}
