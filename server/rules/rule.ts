@@ -11,11 +11,18 @@ export interface Finding {
   readonly message: string;
   /** Layer path, where the finding is about one. */
   readonly layer?: string;
+  /** All layers it is about, when one source line makes several; `layer` is the worst of them. */
+  readonly layers?: readonly string[];
   /** Null for findings about a checkpoint as a whole, which sit on the root class. */
   readonly span: SourceSpan | null;
   readonly evidence: string;
   /** For code actions: a format that would cure it, a recipe entry to change. */
-  readonly suggestion?: { readonly format?: string; readonly layer?: string };
+  readonly suggestion?: {
+    readonly format?: string;
+    readonly layer?: string;
+    /** For a finding about several layers: what would cure each. */
+    readonly layers?: readonly { readonly path: string; readonly format: string }[];
+  };
   readonly related?: readonly { readonly span: SourceSpan; readonly message: string }[];
 }
 
@@ -28,6 +35,9 @@ export interface RuleSettings {
   readonly severities: Readonly<Record<string, Severity>>;
 }
 
+/** What a rule yields: the registry adds the code, and the severity where the rule leaves it at its default. */
+export type RawFinding = Omit<Finding, 'code' | 'severity'> & { readonly severity?: Exclude<Severity, 'off'> };
+
 export interface Rule {
   readonly code: string;
   /** Kebab-case name, e.g. `low-sqnr`. */
@@ -38,5 +48,5 @@ export interface Rule {
   readonly explanation: string;
   /** What must be there for the rule to say anything. */
   readonly needs: 'source' | 'checkpoint' | 'measurements' | 'recipe';
-  check(analysis: ModelAnalysis, settings: RuleSettings): Iterable<Omit<Finding, 'code' | 'severity'> & { readonly severity?: Exclude<Severity, 'off'> }>;
+  check(analysis: ModelAnalysis, settings: RuleSettings): Iterable<RawFinding>;
 }
