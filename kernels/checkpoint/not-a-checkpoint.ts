@@ -10,7 +10,7 @@ export function refuseFamiliarStrangers(head: Buffer, source: ByteSource): void 
   if (start.startsWith('version https://git-lfs.github.com/spec/')) {
     const size = /^size (\d{1,15})\s*$/m.exec(start)?.[1];
     const wanted = size ? ` of ${size} bytes` : '';
-    refuse(path, `this is a Git LFS pointer, not the checkpoint itself${wanted}`, `Run: git lfs pull --include="${basename(path)}"`, { offset: 0 });
+    refuse(path, `this is a Git LFS pointer; the checkpoint itself${wanted} has not been fetched`, `Run: git lfs pull --include="${basename(path)}"`, { offset: 0 });
   }
   if (/^(\ufeff|ï»¿)?\s*(<!doctype html|<html|<head|<\?xml|<!--|<error)/i.test(start)) {
     refuse(path, `this is a web page or XML text${pageTitle(start)}, most likely what a server answered instead of the file`, 'Download the file again, signed in if the server wants it', { offset: 0 });

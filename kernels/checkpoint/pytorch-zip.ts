@@ -43,8 +43,8 @@ async function openZip(source: ByteSource, context: ReaderContext, imports: Impo
   const zip = await ZipArchive.open(source, context, problems);
   const roots = zip.entries.filter((entry) => /^([^/]+\/)?data\.pkl$/.test(entry.name));
   if (roots.length > 1) refuse(source.path, `the archive holds ${roots.length} data.pkl, and loaders differ in which they read`, SAVE_AGAIN, { offset: roots[1].at });
-  const main = roots.length === 1 ? await readMain(roots[0], zip, source, context, imports) : null;
-  const pickles = await scanOthers(zip, roots[0], source, context, imports, problems);
+  const main = roots.length === 1 ? await readPickle(roots[0], zip, source, context, imports) : null;
+  const pickles = await scanOthers(zip, roots[0], context, imports, problems);
   if (!main) {
     if (pickles === 0) return refuseOther(zip, source);
     problems.add('questionable', 'the zip holds pickles but is not laid out as a PyTorch checkpoint: no tensors are listed', 'Extract it, and open the checkpoint inside', { offset: 0 });
@@ -72,10 +72,6 @@ async function openZip(source: ByteSource, context: ReaderContext, imports: Impo
 
 interface ReadPickle { machine: PickleMachine; folder: string; stream: number | null; length: number }
 
-async function readMain(entry: ZipEntry, zip: ZipArchive, source: ByteSource, context: ReaderContext, imports: ImportList): Promise<ReadPickle> {
-  return readPickle(entry, zip, source, context, imports);
-}
-
 async function readPickle(entry: ZipEntry, zip: ZipArchive, source: ByteSource, context: ReaderContext, imports: ImportList): Promise<ReadPickle> {
   const bytes = await zip.contents(entry, context.limits.pickleBytes, context);
   const machine = await runPickle(PickleInput.of(bytes), 0, imports, context);
@@ -88,7 +84,7 @@ async function readPickle(entry: ZipEntry, zip: ZipArchive, source: ByteSource, 
 }
 
 /** Lists the imports of every other pickle in the archive, whatever its name. Returns how many pickles there are. */
-async function scanOthers(zip: ZipArchive, root: ZipEntry | undefined, source: ByteSource, context: ReaderContext, imports: ImportList, problems: ProblemList): Promise<number> {
+async function scanOthers(zip: ZipArchive, root: ZipEntry | undefined, context: ReaderContext, imports: ImportList, problems: ProblemList): Promise<number> {
   const folder = root ? root.name.slice(0, -'data.pkl'.length) : null;
   let looked = 0;
   let pickles = root ? 1 : 0;
@@ -116,7 +112,6 @@ async function scanOthers(zip: ZipArchive, root: ZipEntry | undefined, source: B
     const machine = await runPickle(PickleInput.of(bytes), 0, imports, context);
     if (machine.broken) problems.add('questionable', `the pickle ${shown(entry.name)} breaks at its byte ${machine.broken.offset}: ${machine.broken.message}`, SAVE_AGAIN, { offset: entry.header });
   }
-  void source;
   return pickles;
 }
 

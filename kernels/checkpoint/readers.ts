@@ -3,6 +3,7 @@ import { pytorchLegacyReader } from './pytorch-legacy';
 import { pytorchZipReader } from './pytorch-zip';
 import type { CheckpointReader } from './reader';
 import { safetensorsReader } from './safetensors';
+import { shardIndexReader } from './sharded';
 
 /** Every reader, in the order in which they are asked: marks that cannot be mistaken first. A new format is one file and one line here. */
-export const READERS: readonly CheckpointReader[] = [safetensorsReader, pytorchLegacyReader, pytorchZipReader, pickleReader];
+export const READERS: readonly CheckpointReader[] = [safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, pickleReader];
