@@ -1,0 +1,1 @@
+from blocks.residual import Residual

@@ -1,0 +1,2 @@
+WIDTH = 6
+CLASSES = len(['cat', 'dog', 'bird'])

@@ -1,0 +1,2 @@
+from .conv import *
+from .attention import *
