@@ -1,47 +1,12 @@
 /** The Layers view: the module tree by dotted path, with bits, size and SQNR beside each layer. */
 import * as vscode from 'vscode';
-import type { FindingRow, LayerRow, ModelSummary } from '../../server/protocol';
+import type { LayerRow, ModelSummary } from '../../server/protocol';
 import type { Context } from '../context';
 import { formatBits, formatBytes, formatCount, oneLine, withoutIcons } from '../ui/text';
+import { findingsIn, layerTree, worstOf, type LayerNode } from './layer-nodes';
 
-/** Also what the item's commands are called with: see ui/arguments.ts. */
-export interface LayerNode {
-  readonly uri: string;
-  readonly root?: string;
-  readonly path: string;
-  readonly label: string;
-  readonly depth: number;
-  readonly row: LayerRow | null;
-  readonly parent: LayerNode | undefined;
-  readonly children: LayerNode[];
-}
-
-const SEVERITIES = ['error', 'warning', 'information', 'hint'] as const;
 /** Modules above this depth start open. */
 const OPEN_DEPTH = 1;
-
-/** Rows as a tree by their dotted paths. Modules without a row of their own become plain folders. */
-export function layerTree(model: ModelSummary): LayerNode[] {
-  const { uri, root } = model.target;
-  const roots: LayerNode[] = [];
-  const nodes = new Map<string, LayerNode>();
-  const rows = new Map(model.layers.map((row) => [row.path, row]));
-  const nodeOf = (path: string): LayerNode => {
-    const known = nodes.get(path);
-    if (known) return known;
-    const cut = path.lastIndexOf('.');
-    const parent = cut > 0 ? nodeOf(path.slice(0, cut)) : undefined;
-    const node: LayerNode = {
-      uri, ...(root !== undefined && { root }), path, label: path === '' ? (model.root ?? '(root)') : path.slice(cut + 1) || path,
-      depth: parent ? parent.depth + 1 : 0, row: rows.get(path) ?? null, parent, children: [],
-    };
-    nodes.set(path, node);
-    (parent?.children ?? roots).push(node);
-    return node;
-  };
-  for (const row of model.layers) nodeOf(row.path);
-  return roots;
-}
 
 export class LayersTree implements vscode.TreeDataProvider<LayerNode>, vscode.Disposable {
   private readonly emitter = new vscode.EventEmitter<undefined>();
@@ -65,16 +30,17 @@ export class LayersTree implements vscode.TreeDataProvider<LayerNode>, vscode.Di
   }
 
   getTreeItem(node: LayerNode): vscode.TreeItem {
-    const { row, children } = node;
+    const { row, children, branch } = node;
     const item = new vscode.TreeItem(oneLine(node.label, 100), children.length === 0 ? vscode.TreeItemCollapsibleState.None
       : node.depth < OPEN_DEPTH ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed);
+    const description = children.length > 0 ? describeBranch(node) : row ? describe(row) : '';
     item.id = `${node.uri}#${node.path}`;
-    item.description = row ? describe(row) : '';
+    item.description = description;
     item.contextValue = row ? ['layer', row.linked && row.weight ? 'quantizable' : ''].filter(Boolean).join(' ') : 'module';
-    item.iconPath = iconOf(row, children.length > 0);
-    const worst = row ? worstOf(row.findings) : undefined;
+    item.iconPath = iconOf(node);
+    const worst = worstOf(branch);
     item.accessibilityInformation = {
-      label: [oneLine(node.path || node.label), row ? `${oneLine(row.className)}, ${describe(row)}` : 'module', worst ? `${row!.findings.length} findings, worst ${worst}` : ''].filter(Boolean).join(', '),
+      label: [oneLine(node.path || node.label), row ? oneLine(row.className) : 'module', description, worst ? `${findingsIn(branch)} findings, worst ${worst}` : ''].filter(Boolean).join(', '),
     };
     if (row) item.command = { command: 'bitlens.revealLayer', title: vscode.l10n.t('Go to Source Line'), arguments: [node] };
     return item;
@@ -121,22 +87,29 @@ function describe(row: LayerRow): string {
   if (!row.weight) return oneLine(row.className, 60);
   const parts = [];
   if (row.bitsPerWeight !== null) parts.push(vscode.l10n.t('{0} bits', formatBits(row.bitsPerWeight)));
-  parts.push(row.bytesAfter === null ? formatBytes(row.bytes) : `${formatBytes(row.bytes)} → ${formatBytes(row.bytesAfter)}`);
+  parts.push(formatBytes(row.bytesAfter ?? row.bytes));
   if (row.sqnrDb !== null) parts.push(`${row.sqnrDb.toFixed(1)} dB`);
   return parts.join(' · ');
 }
 
-function worstOf(findings: readonly FindingRow[]): FindingRow['severity'] | undefined {
-  return SEVERITIES.find((severity) => findings.some((finding) => finding.severity === severity));
+/** A module's line: enough to know which branch to open. */
+function describeBranch({ row, branch }: LayerNode): string {
+  if (branch.layers === 0) return row ? oneLine(row.className, 60) : '';
+  const findings = findingsIn(branch);
+  return [
+    branch.layers === 1 ? vscode.l10n.t('1 layer') : vscode.l10n.t('{0} layers', formatCount(branch.layers)),
+    formatBytes(branch.bytesAfter ?? branch.bytes),
+    findings === 0 ? '' : findings === 1 ? vscode.l10n.t('1 finding') : vscode.l10n.t('{0} findings', formatCount(findings)),
+  ].filter(Boolean).join(' · ');
 }
 
-function iconOf(row: LayerRow | null, isParent: boolean): vscode.ThemeIcon {
-  switch (row ? worstOf(row.findings) : undefined) {
+function iconOf({ row, children, branch }: LayerNode): vscode.ThemeIcon {
+  const plain = children.length > 0 ? 'symbol-namespace' : row?.weight ? 'symbol-array' : 'circle-outline';
+  switch (worstOf(branch)) {
     case 'error': return new vscode.ThemeIcon('error', new vscode.ThemeColor('problemsErrorIcon.foreground'));
     case 'warning': return new vscode.ThemeIcon('warning', new vscode.ThemeColor('problemsWarningIcon.foreground'));
     case 'information': return new vscode.ThemeIcon('info', new vscode.ThemeColor('problemsInfoIcon.foreground'));
-    case 'hint': return new vscode.ThemeIcon('lightbulb');
-    default: return new vscode.ThemeIcon(isParent ? 'symbol-namespace' : row?.weight ? 'symbol-array' : 'circle-outline');
+    default: return new vscode.ThemeIcon(plain);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The native trees, asked as VS Code asks them. */
 import assert from 'node:assert/strict';
 import * as vscode from 'vscode';
-import type { LayerNode } from '../../extension/views/layers-tree';
+import type { LayerNode } from '../../extension/views/layer-nodes';
 import { eventually, modelFile, openModel, run, target, test, testing } from './harness';
 
 function* walk(nodes: readonly LayerNode[]): Generator<LayerNode> {
@@ -19,7 +19,7 @@ async function measured(): Promise<LayerNode> {
 test('the Layers view is the tree of modules, with bits, size and SQNR', async () => {
   const node = await measured();
   const item = testing().layers.getTreeItem(node);
-  assert.match(String(item.description), /bits · .+B.* · .+ dB/);
+  assert.match(String(item.description), /bits · .+B · .+ dB/);
   assert.match(item.contextValue ?? '', /\bquantizable\b/);
   assert.ok(item.accessibilityInformation?.label.includes(node.path));
   assert.equal(testing().layers.getParent(node)?.path ?? '', node.path.split('.').slice(0, -1).join('.'));
