@@ -45,7 +45,7 @@ export function targetOf(context: Context, args: Arguments): ModelTarget {
 /** Refuses what writes files or starts long work in a workspace that the user has not said to trust. */
 export function requireTrust(what: string): void {
   if (vscode.workspace.isTrusted) return;
-  throw new Refusal(vscode.l10n.t('{0} needs a trusted workspace, because it writes files. Findings, hovers, the report and the checkpoint viewer work without.', what),
+  throw new Refusal(vscode.l10n.t('{0} needs a trusted workspace. Findings, hovers and the checkpoint viewer work without.', what),
     [{ title: vscode.l10n.t('Manage Workspace Trust'), command: 'workbench.trust.manage' }]);
 }
 
