@@ -24,14 +24,36 @@ export function blockLayout(view: WeightView, granularity: Granularity | null): 
   return { count: view.rows, size: view.cols };
 }
 
-/**
- * Weights per tile of a streaming pass: whole rows where a row fits, else a piece of a row that holds whole groups.
- * Sums are added tile by tile in this order everywhere, so that no result depends on chunk sizes or on the number of threads.
- */
+/** A run of consecutive weights of the row-major view. */
+export interface Tile {
+  readonly start: number;
+  readonly length: number;
+}
+
+/** Weights per tile of a streaming pass: whole rows where a row fits, else a piece of a row that holds whole groups. */
 export function tileLength(view: WeightView, granularity: Granularity | null): number {
   if (view.cols <= TILE_WEIGHTS) return Math.max(1, Math.floor(TILE_WEIGHTS / Math.max(1, view.cols))) * view.cols;
   if (granularity?.kind === 'group' && view.cols % granularity.size === 0) return TILE_WEIGHTS - (TILE_WEIGHTS % granularity.size);
   return TILE_WEIGHTS;
+}
+
+/**
+ * The tiles of a view whose length is `length` (see {@link tileLength}); a tile never holds a part of one row and a part of another.
+ * Sums are added tile by tile in this order everywhere, so that no result depends on chunk sizes or on the number of threads.
+ */
+export function tilesOf(view: WeightView, length: number): Tile[] {
+  const tiles: Tile[] = [];
+  const weights = view.rows * view.cols;
+  const unit = view.cols > length ? view.cols : weights;
+  for (let base = 0; base < weights; base += unit) {
+    for (let start = base; start < base + unit; start += length) tiles.push({ start, length: Math.min(length, base + unit - start) });
+  }
+  return tiles;
+}
+
+/** Whether a block of this format is spread over more than one tile, so that its scale must be known before the error pass. */
+export function isLongBlock(view: WeightView, granularity: Granularity | null): boolean {
+  return granularity !== null && blockLayout(view, granularity).size > tileLength(view, granularity);
 }
 
 /** How a stored tensor is seen as a matrix of output channels. */

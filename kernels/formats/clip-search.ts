@@ -3,7 +3,7 @@
  * The list is 1.00, 0.99, ... 0.20; a tie goes to the larger fraction, so absmax is kept unless clipping is strictly better.
  */
 import type { BlockScales, Element, ScaleRule, ScaleStorage, WeightView, Granularity } from './format';
-import { blockLayout, tileLength } from './blocks';
+import { blockLayout, isLongBlock, tileLength, tilesOf, type Tile } from './blocks';
 import { scaleOfRange } from './element';
 import { blockErrorSums } from '../wasm/errors.ref';
 import { finiteRange } from '../wasm/statistics.ref';
@@ -24,18 +24,17 @@ export function findBlockScales(
   const { count, size } = blockLayout(view, granularity);
   const scales = new Float32Array(count);
   const zeroPoints = element.kind === 'int' && !element.symmetric ? new Int32Array(count) : null;
-  const piece = tileLength(view, granularity);
+  const long = isLongBlock(view, granularity) ? tilesOf(view, tileLength(view, granularity)) : null;
   for (let block = 0; block < count; block += 1) {
     const start = block * size;
     const { minimum, maximum } = finiteRange(weights, start, size);
     let clip = 0;
+    const pieces: readonly Tile[] = long ? long.filter((tile) => tile.start >= start && tile.start < start + size) : [{ start, length: size }];
     if (rule === 'mse') {
       const squared = new Float64Array(CLIP_FRACTIONS.length);
       for (let i = 0; i < squared.length; i += 1) {
         const { scale, zeroPoint } = scaleOfRange(element, storage, minimum, maximum, CLIP_FRACTIONS[i]!);
-        for (let from = 0; from < size; from += piece) {
-          squared[i]! += blockErrorSums(element, weights, start + from, Math.min(piece, size - from), scale, zeroPoint).squared;
-        }
+        for (const piece of pieces) squared[i]! += blockErrorSums(element, weights, piece.start, piece.length, scale, zeroPoint).squared;
       }
       clip = bestClip(squared);
     }

@@ -81,15 +81,15 @@ export function finiteRange(values: Float32Array, start: number, length: number)
   return { minimum: minimum + 0, maximum: maximum + 0 };
 }
 
-/** How many finite values lie further than one, and further than six, standard deviations from the mean. */
+/** How many finite values lie more than one standard deviation above the mean (z > 1), and more than six from it on either side. */
 export function exceedances(values: Float32Array, start: number, length: number, mean: number, std: number): { one: number; six: number } {
   let [one, six] = [0, 0];
   for (let i = start; i < start + length; i += 1) {
     const x = values[i]!;
     if (!Number.isFinite(x)) continue;
-    const distance = Math.abs(x - mean);
+    const distance = x - mean;
     if (distance > std) one += 1;
-    if (distance > 6 * std) six += 1;
+    if (Math.abs(distance) > 6 * std) six += 1;
   }
   return { one, six };
 }

@@ -1,0 +1,11 @@
+/** Every job the kernel process can run, by kind. */
+import { allocateJob } from './allocate';
+import { detailJob } from './detail';
+import type { Job, JobKind } from './job';
+import { scanJob } from './scan';
+
+export const jobs: { readonly [K in JobKind]?: Job<K> } = {
+  scan: scanJob,
+  detail: detailJob,
+  allocate: allocateJob,
+};

@@ -1,0 +1,35 @@
+/** Every method, by id. Listings, pickers, docs and the coverage table are derived from this list. */
+import { knapsack } from './allocation/knapsack';
+import { uniform } from './allocation/uniform';
+import type { Allocator, Method, PtqMethod, SensitivityMetric } from './method';
+import { mseClip } from './ptq/mse-clip';
+import { rtn } from './ptq/rtn';
+import { limZd } from './sensitivity/lim-zd';
+import { weightMse } from './sensitivity/weight-mse';
+import { weightNsr } from './sensitivity/weight-nsr';
+import { weightSse } from './sensitivity/weight-sse';
+
+const all: readonly Method[] = [rtn, mseClip, weightNsr, weightSse, weightMse, limZd, knapsack, uniform];
+
+/** Short names that people type. */
+const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };
+
+export function methods(): readonly Method[] {
+  return all;
+}
+
+/** The method of an id or alias; undefined when there is none. */
+export function method(id: string): Method | undefined {
+  const name = Object.hasOwn(ALIASES, id) ? ALIASES[id] : id;
+  return all.find((each) => each.id === name);
+}
+
+interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; allocation: Allocator }
+
+/** The method of an id and kind. @throws RangeError naming the methods of that kind. */
+export function methodOfKind<K extends keyof MethodOfKind>(kind: K, id: string): MethodOfKind[K] {
+  const found = method(id);
+  if (found?.kind === kind) return found as MethodOfKind[K];
+  const known = all.filter((each) => each.kind === kind).map((each) => each.id).join(', ');
+  throw new RangeError(`"${id.slice(0, 80)}" is not a ${kind} method; known: ${known}`);
+}
