@@ -3,7 +3,8 @@
  * is plain, immutable data. Code and headers are read here, numbers come from the kernel process.
  */
 import path from 'node:path';
-import { JobCancelled, type JobProgress } from '../../kernels/jobs/job';
+import type { ScaleRule } from '../../kernels/formats/format';
+import { JobCancelled, type JobProgress, type WeightScan } from '../../kernels/jobs/job';
 import { CheckpointError } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import type { Recipe } from '../../kernels/recipe/recipe';
@@ -15,6 +16,7 @@ import { buildReport } from '../report/report-data';
 import type { Finding } from '../rules/rule';
 import { allocate, allocationSummary, recipeOf, type Allocation, type Budget } from './allocation';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
+import type { ModelEntry } from './config';
 import { checkpointSummary, scannable } from './inspect';
 import { record } from './json-reader';
 import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint } from './locate';
@@ -44,6 +46,8 @@ export interface AnalyseOptions {
   readonly root?: string;
   /** Path of the checkpoint, overriding bitlens.json and the setting. */
   readonly checkpoint?: string;
+  /** An entry of a bitlens.json that the caller has read; otherwise the nearest bitlens.json is looked at. */
+  readonly entry?: { readonly model: ModelEntry; readonly configPath: string };
   /** Path of a recipe to show and check, overriding bitlens.json and the one found beside the source. */
   readonly recipe?: string;
   readonly signal?: AbortSignal;
@@ -62,6 +66,17 @@ export interface TrialOptions {
   readonly layers?: readonly string[];
   readonly out?: string;
   readonly layout?: 'dequantized' | 'compressed-tensors';
+}
+export interface CheckpointScan {
+  readonly formats: readonly string[];
+  /** In file order. */
+  readonly scans: readonly WeightScan[];
+  readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+  /** Tensors that are not weights: vectors, integers. */
+  readonly notScanned: number;
+  readonly weights: number;
+  readonly seconds: number;
+  readonly evidence: string;
 }
 export interface ReportOptions {
   readonly formats?: readonly string[];
@@ -119,7 +134,9 @@ export class AnalysisService {
     const source = path.resolve(file);
     const { signal } = options;
     const { python, host } = this.options;
-    const { entry, configPath, notes } = await locateEntry(source, options.root, host.roots);
+    const { entry, configPath, notes } = options.entry
+      ? { entry: options.entry.model, configPath: options.entry.configPath, notes: [] }
+      : await locateEntry(source, options.root, host.roots);
     const only = options.root ?? entry?.class;
     const namedBy = options.root !== undefined ? 'by the caller' : 'in bitlens.json';
     const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined) ? entry.args : undefined;
@@ -402,6 +419,29 @@ export class AnalysisService {
       if (error instanceof CheckpointError) throw new UserError(`${file}: ${error.message}`);
       throw error;
     }
+  }
+
+  /**
+   * Errors of every floating-point tensor of two or more dimensions in the given formats, without any model: dimension 0
+   * is taken for the output channels.
+   *
+   * @throws UserError for a refused checkpoint, an unknown format, or a checkpoint without such tensors.
+   */
+  async scan(file: string, request: { readonly formats?: readonly string[]; readonly scaleRule?: ScaleRule } = {}, options: RunOptions = {}): Promise<CheckpointScan> {
+    const checkpoint = await this.openForUser(file, options.signal);
+    const tensors = scannable(checkpoint.tensors);
+    if (tensors.length === 0) throw new UserError(`${file} has no floating-point tensor of two or more dimensions to measure; "bitlens inspect" lists what it holds`);
+    const formats = userFormats(request.formats ?? this.settings.formats);
+    const started = performance.now();
+    const specs = tensors.map(({ name }) => ({ key: name, tensor: name, outputAxis: 0 }));
+    const { scans, skipped } = await this.measurements.measure(checkpoint, identityOf(checkpoint), specs, formats, request.scaleRule ?? 'absmax', options);
+    const measured = tensors.flatMap(({ name }) => scans.get(name) ?? []);
+    return {
+      formats, scans: measured, skipped, notScanned: checkpoint.tensors.length - tensors.length,
+      weights: measured.reduce((sum, scan) => sum + scan.view.rows * scan.view.cols, 0),
+      seconds: (performance.now() - started) / 1000,
+      evidence: weightEvidence(checkpoint, request.scaleRule ?? 'absmax', measured.length),
+    };
   }
 
   /** Statistics, histogram and errors of one tensor of a checkpoint. */

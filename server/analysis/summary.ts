@@ -55,7 +55,7 @@ function rowOf(analysis: ModelAnalysis, layer: Layer, settings: Settings, findin
     bytesAfter: bits === null ? (info ? null : bytes) : bytes - owned + (layer.tiedTo === null ? Math.ceil(bits / 8) : 0),
     sqnrDb: error?.sqnrDb ?? null,
     tiedTo: layer.tiedTo,
-    findings: findings.filter((finding) => finding.layer === layer.path).map(({ code, severity, message }) => ({ code, severity, message })),
+    findings: findings.filter((finding) => isAbout(finding, layer.path)).map(({ code, severity, message }) => ({ code, severity, message })),
   };
 }
 
@@ -91,6 +91,9 @@ const storedBits = (row: LayerRow): number => {
   const count = elementCount(row.weight!.shape);
   return count > 0 ? row.bytes * 8 / count : 0;
 };
+
+/** A finding on a line that constructs several layers is about all of them. */
+export const isAbout = (finding: Finding, layerPath: string): boolean => finding.layers?.includes(layerPath) ?? finding.layer === layerPath;
 
 /** Rules' settings out of the user's. */
 export const ruleSettingsOf = (settings: Settings) => ({

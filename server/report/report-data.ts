@@ -5,7 +5,7 @@ import { parseFormat } from '../../kernels/formats/registry';
 import type { SensitivityMetric } from '../../kernels/methods/method';
 import type { Allocation } from '../analysis/allocation';
 import type { ModelAnalysis } from '../analysis/model-analysis';
-import { recipeFormat } from '../analysis/summary';
+import { isAbout, recipeFormat } from '../analysis/summary';
 import { weightLayers } from '../linking/link';
 import type { LayerDetail, ReportData, ReportLayer } from '../protocol';
 import type { Finding } from '../rules/rule';
@@ -44,7 +44,7 @@ export function buildReport(input: ReportInput): ReportData {
       errors: formats.map((format) => scan.formats[format] ?? null),
       format: recipeFormat(analysis.recipe, layer.path) ?? given.get(layer.tiedTo ?? layer.path) ?? null,
       tiedTo: layer.tiedTo,
-      findings: input.findings.filter((finding) => finding.layer === layer.path).map(({ code, severity, message }) => ({ code, severity, message })),
+      findings: input.findings.filter((finding) => isAbout(finding, layer.path)).map(({ code, severity, message }) => ({ code, severity, message })),
       ...(detail ? { detail } : {}),
     }];
   });

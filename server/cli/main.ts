@@ -1,0 +1,125 @@
+/** The command line: finds the verb, runs it, and turns what happens into an exit code (0 fine, 1 findings, 2 bad usage or input). */
+import { JobCancelled } from '../../kernels/jobs/job';
+import { messageOf, nearest } from '../analysis/user-error';
+import { createAnalysis, type Analysis } from '../analysis/create';
+import { DEFAULT_SETTINGS } from '../protocol';
+import { commandHelp, parseArguments, UsageError, type Arguments } from './arguments';
+import type { Verb, VerbContext } from './context';
+import { plain } from './output';
+import { Progress } from './progress';
+import { allocate } from './verbs/allocate';
+import { check } from './verbs/check';
+import { formats } from './verbs/formats';
+import { inspect } from './verbs/inspect';
+import { layers } from './verbs/layers';
+import { methods } from './verbs/methods';
+import { quantize } from './verbs/quantize';
+import { report } from './verbs/report';
+import { rules } from './verbs/rules';
+import { scan } from './verbs/scan';
+import { version } from './version';
+
+const VERBS: readonly Verb[] = [inspect, layers, check, scan, allocate, quantize, report, formats, methods, rules];
+
+const BAD_INPUT = 2;
+/** 128 + SIGINT, as shells expect. */
+const INTERRUPTED = 130;
+
+function help(): string {
+  return [
+    'bitlens: which layers of a PyTorch model survive low precision, and how many bits each should get.', '',
+    'Usage: bitlens VERB ...', '',
+    ...VERBS.map(({ command }) => `  ${command.name.padEnd(10)} ${command.summary}`),
+    '', '"bitlens VERB --help" shows a verb\'s flags. "bitlens --version" prints the version.',
+    'Exit code: 0 fine, 1 findings at or above --fail-on, 2 bad usage or input.', '',
+  ].join('\n');
+}
+
+/** One line, whatever was thrown. Stacks are for us: BITLENS_DEBUG=1 shows them. */
+function complain(error: unknown): void {
+  const stack = process.env.BITLENS_DEBUG && error instanceof Error ? `\n${error.stack}` : '';
+  process.stderr.write(`bitlens: ${plain(messageOf(error).replace(/\s*\n\s*/g, ' '), 2000)}${stack}\n`);
+}
+
+function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, open: (analysis: Analysis) => void): VerbContext {
+  const quiet = args.has('quiet');
+  let analysis: Promise<Analysis> | null = null;
+  const note = (text: string): void => {
+    if (quiet) return;
+    progress.clear();
+    process.stderr.write(`${text}\n`);
+  };
+  return {
+    args, json: args.has('json'), signal, note,
+    print: (text) => { progress.clear(); process.stdout.write(text); },
+    printJson: (value) => { progress.clear(); process.stdout.write(`${JSON.stringify(value, null, process.stdout.isTTY ? 2 : undefined)}\n`); },
+    onProgress: progress.show,
+    service: async (settings = {}) => {
+      const threads = args.number('threads', 0);
+      const memoryMb = args.number('memory', 128);
+      analysis ??= createAnalysis({
+        settings: { ...DEFAULT_SETTINGS, ...(threads === undefined ? {} : { threads }), ...(memoryMb === undefined ? {} : { memoryMb }), ...settings },
+        roots: [], log: (text) => { if (process.env.BITLENS_DEBUG) note(text); },
+      });
+      const made = await analysis;
+      open(made);
+      return made.service;
+    },
+  };
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined) { process.stderr.write(help()); return BAD_INPUT; }
+  if (name === '--help' || name === '-h' || name === 'help') {
+    const verb = VERBS.find(({ command }) => command.name === rest[0]);
+    process.stdout.write(verb ? commandHelp(verb.command) : help());
+    return 0;
+  }
+  if (name === '--version' || name === '-V') { process.stdout.write(`${version()}\n`); return 0; }
+  const verb = VERBS.find(({ command }) => command.name === name);
+  if (!verb) {
+    const close = nearest(name, VERBS.map(({ command }) => command.name));
+    throw new UsageError(`${JSON.stringify(plain(name, 80))} is not a verb.${close ? ` Did you mean ${close}?` : ''} There are: ${VERBS.map(({ command }) => command.name).join(', ')}`);
+  }
+  const args = parseArguments(verb.command, rest);
+  if (args.has('help')) { process.stdout.write(commandHelp(verb.command)); return 0; }
+  return runVerb(verb, args);
+}
+
+async function runVerb(verb: Verb, args: Arguments): Promise<number> {
+  const cancel = new AbortController();
+  let interrupts = 0;
+  const interrupt = (): void => {
+    interrupts += 1;
+    if (interrupts > 1) process.exit(INTERRUPTED);
+    cancel.abort(new JobCancelled());
+  };
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  const progress = new Progress(process.stderr, !args.has('quiet') && (process.stderr.isTTY === true || args.has('progress')));
+  let opened: Analysis | null = null;
+  try {
+    return await verb.run(contextOf(args, cancel.signal, progress, (analysis) => { opened = analysis; }));
+  } catch (error) {
+    progress.clear();
+    if (interrupts === 0) throw error;
+    process.stderr.write('bitlens: cancelled; nothing was written\n');
+    return INTERRUPTED;
+  } finally {
+    progress.clear();
+    await (opened as Analysis | null)?.dispose();
+  }
+}
+
+/** Exits when everything printed has left the process: a pipe takes it in pieces. */
+function exit(code: number): void {
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+}
+
+// `bitlens ... | head` closes the pipe early: that is no error of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : BAD_INPUT));
+
+main(process.argv.slice(2)).then(exit, (error: unknown) => {
+  complain(error);
+  exit(BAD_INPUT);
+});

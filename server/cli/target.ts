@@ -1,0 +1,85 @@
+/** TARGET: `file.py`, `file.py:Class`, a bitlens.json, or `bitlens.json:Class`. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { readConfig, type ModelEntry } from '../analysis/config';
+import type { ModelAnalysis } from '../analysis/model-analysis';
+import type { AnalyseOptions } from '../analysis/service';
+import { didYouMean, UserError } from '../analysis/user-error';
+import type { Flag } from './arguments';
+import type { VerbContext } from './context';
+import { plain } from './output';
+
+export const TARGET = { name: 'TARGET', help: 'model: file.py, file.py:Class, or a bitlens.json' } as const;
+export const CHECKPOINT: Flag = { name: 'checkpoint', value: 'CKPT', help: 'weights; else bitlens.json, else found beside the source' };
+export const FORMATS: Flag = { name: 'formats', value: 'LIST', help: 'format ids or families, separated by commas; "all" for every listed one', repeated: true };
+
+export interface Target {
+  readonly file: string;
+  readonly root?: string;
+  readonly entry?: { readonly model: ModelEntry; readonly configPath: string };
+}
+
+async function kindOf(file: string): Promise<'file' | 'folder' | null> {
+  const facts = await stat(file).catch(() => null);
+  return facts === null ? null : facts.isDirectory() ? 'folder' : 'file';
+}
+
+/** @throws UserError when there is no such file, or a configuration names several models. */
+export async function readTarget(text: string): Promise<Target> {
+  const whole = path.resolve(text);
+  const split = /^(.+\.(?:pyi?|json)):([^:\\/]+)$/i.exec(text);
+  if (split && (await kindOf(whole)) === null) return resolveTarget(path.resolve(split[1]!), split[2]!, text);
+  return resolveTarget(whole, undefined, text);
+}
+
+async function resolveTarget(file: string, root: string | undefined, text: string): Promise<Target> {
+  const kind = await kindOf(file);
+  if (kind === null) throw new UserError(`${text}: there is no such file. TARGET is file.py, file.py:Class, or a bitlens.json`);
+  if (kind === 'folder') throw new UserError(`${text} is a folder. TARGET is file.py, file.py:Class, or a bitlens.json`);
+  if (!file.toLowerCase().endsWith('.json')) {
+    if (!/\.pyi?$/i.test(file)) throw new UserError(`${text} is neither Python source nor a bitlens.json. TARGET is file.py, file.py:Class, or a bitlens.json; the checkpoint goes to --checkpoint`);
+    return { file, ...(root === undefined ? {} : { root }) };
+  }
+  const config = await readConfig(file);
+  const names = config.models.map((model) => model.class ?? path.basename(model.source));
+  const matching = root === undefined ? config.models : config.models.filter((model) => model.class === root);
+  if (matching.length === 0) throw new UserError(`${file} has no model of class ${JSON.stringify(root)}.${didYouMean(root!, names)} There are: ${names.join(', ')}`);
+  if (matching.length > 1) throw new UserError(`${file} names ${matching.length} models (${names.join(', ')}); say which: ${text}:${names[0]}`);
+  const model = matching[0]!;
+  if ((await kindOf(model.source)) !== 'file') throw new UserError(`${file}: models[${config.models.indexOf(model)}].source is ${model.source}, and there is no such file`);
+  return { file: model.source, ...(model.class === undefined ? {} : { root: model.class }), entry: { model, configPath: file } };
+}
+
+/** Options of an analysis from a target and the flags. */
+export function analyseOptions(target: Target, context: VerbContext): AnalyseOptions {
+  const checkpoint = context.args.text('checkpoint');
+  const recipe = context.args.text('recipe');
+  return {
+    ...(target.root === undefined ? {} : { root: target.root }),
+    ...(target.entry ? { entry: target.entry } : {}),
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+    ...(recipe === undefined ? {} : { recipe }),
+    signal: context.signal,
+  };
+}
+
+/** Analyses the TARGET and says on stderr what was chosen and what is noteworthy. */
+export async function analyseTarget(context: VerbContext): Promise<ModelAnalysis> {
+  const target = await readTarget(context.args.positionals[0]!);
+  const service = await context.service();
+  const analysis = await service.analyse(target.file, analyseOptions(target, context));
+  for (const note of notesOf(analysis)) context.note(note);
+  return analysis;
+}
+
+/** What a person should know about how the model was found. */
+export function notesOf(analysis: ModelAnalysis): string[] {
+  const { root, checkpointPath, checkpointReason, link, notes, tree } = analysis;
+  const shown: string[] = [...(notes ?? [])];
+  if (root) shown.push(`model: ${root.name} (${plain(root.reason, 400)})`);
+  if (checkpointPath) shown.push(`checkpoint: ${checkpointPath} (${checkpointReason ?? 'given'})`);
+  else if (checkpointReason) shown.push(`checkpoint: none, ${checkpointReason}`);
+  for (const { prefix, tensors } of link?.elsewhere ?? []) shown.push(`${tensors} tensors under ${JSON.stringify(plain(prefix))} are outside this model`);
+  if (tree && tree.unknowns.length > 0) shown.push(`${tree.unknowns.length} places in the source could not be evaluated; first: ${plain(tree.unknowns[0]!.reason)}`);
+  return shown;
+}

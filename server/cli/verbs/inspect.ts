@@ -1,0 +1,31 @@
+/** bitlens inspect: what a checkpoint holds, read from its header. */
+import type { Verb } from '../context';
+import { bytesText, countText, plain, plural, shapeText, table } from '../output';
+
+export const inspect: Verb = {
+  command: {
+    name: 'inspect',
+    summary: 'Lists what a checkpoint holds. Reads its header only, and never executes it.',
+    positionals: [{ name: 'CHECKPOINT', help: 'safetensors file, index of shards, PyTorch file, or a folder with one' }],
+    flags: [],
+    notes: ['JSON: {format, tensors: [{name, dtype, shape, bytes}], parameters, problems: [{code, grade, message, fix, offset}], imports, metadata, path, bytes}'],
+  },
+  async run(context) {
+    const service = await context.service();
+    const summary = await service.inspect(context.args.positionals[0]!, { signal: context.signal });
+    if (context.json) {
+      const { format, tensors, parameters, problems, imports, metadata, path, bytes } = summary;
+      context.printJson({ format, tensors: tensors.map(({ name, dtype, shape, bytes: size }) => ({ name, dtype, shape, bytes: size })), parameters, problems, imports, metadata, path, bytes });
+      return 0;
+    }
+    context.print(`${plain(summary.path, 1000)}: ${summary.format}, ${plural(summary.tensors.length, 'tensor')}, ${countText(summary.parameters)} parameters, ${bytesText(summary.bytes)}\n\n`);
+    context.print(table([{ title: 'Tensor' }, { title: 'Dtype' }, { title: 'Shape' }, { title: 'Size', right: true }],
+      summary.tensors.map((tensor) => [tensor.name || '(whole file)', tensor.dtype, shapeText(tensor.shape), bytesText(tensor.bytes)]), 72));
+    for (const problem of summary.problems) {
+      context.print(`\n${problem.code} ${problem.grade}: ${plain(problem.message, 500)}${problem.offset === undefined ? '' : ` (byte ${problem.offset})`}. ${plain(problem.fix, 500)}\n`);
+    }
+    const foreign = summary.imports.filter(({ kind }) => kind !== 'tensor');
+    if (foreign.length > 0) context.print(`\nImports outside the tensor allow-list: ${foreign.slice(0, 20).map(({ module, name }) => plain(`${module}.${name}`)).join(', ')}${foreign.length > 20 ? `, and ${foreign.length - 20} more` : ''}\n`);
+    return 0;
+  },
+};
