@@ -156,7 +156,11 @@ export interface QuantizeResult {
   readonly bytesAfter: number;
   readonly averageBits: number;
   readonly seconds: number;
-  readonly export?: { readonly path: string; readonly bytes: number; readonly verifiedTensors: number; readonly sha256: string };
+  readonly export?: {
+    readonly path: string; readonly bytes: number; readonly verifiedTensors: number; readonly sha256: string;
+    /** What a reader of the file should know: layers that the layout cannot pack, files written beside it. */
+    readonly notes?: readonly string[];
+  };
 }
 
 /** Every job kind with its parameters and result. */

@@ -2,10 +2,12 @@
 import { allocateJob } from './allocate';
 import { detailJob } from './detail';
 import type { Job, JobKind } from './job';
+import { quantizeJob } from './quantize';
 import { scanJob } from './scan';
 
-export const jobs: { readonly [K in JobKind]?: Job<K> } = {
+export const jobs: { readonly [K in JobKind]: Job<K> } = {
   scan: scanJob,
   detail: detailJob,
   allocate: allocateJob,
+  quantize: quantizeJob,
 };

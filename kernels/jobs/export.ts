@@ -1,0 +1,176 @@
+/** Export: writes a quantized checkpoint atomically, reads it back and proves that every tensor is what was meant. */
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
+import path from 'node:path';
+import { DTYPE_BITS, elementCount, openCheckpoint, TensorReader, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
+import { blockLayout } from '../formats/blocks';
+import { kernelOps } from '../wasm/load';
+import { canPack, copyEntry, dequantizedEntry, packedEntries, type EntryContext } from './export-entries';
+import { JobCancelled, JobError, type JobContext, type QuantizeParams, type QuantizeResult } from './job';
+import type { QuantizedWeight } from './quantize';
+import { filesOf } from './weights';
+
+type ExportParams = NonNullable<QuantizeParams['export']>;
+type ExportResult = NonNullable<QuantizeResult['export']>;
+
+export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: JobContext): Promise<ExportResult> {
+  const target = path.resolve(params.path);
+  refuseOverwriting(checkpoint, target);
+  const reader = TensorReader.open(filesOf(checkpoint));
+  const total = 2 * checkpoint.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  let done = 0;
+  let label = `Writing ${path.basename(target)}`;
+  const entryContext: EntryContext = {
+    reader,
+    ops: await kernelOps(),
+    memoryCapBytes: context.memoryCapBytes,
+    async pause(bytes) {
+      done += bytes;
+      context.progress(Math.min(done, total), total, label);
+      await new Promise<void>((resolve) => { setImmediate(resolve); });
+      context.throwIfCancelled();
+    },
+  };
+  try {
+    const { entries, packed, notes } = entriesOf(checkpoint, weights, params, entryContext);
+    const config = packed.length > 0 ? quantizationConfig(packed) : null;
+    const written = await asJobError(target, () => writeSafetensors(target, entries, metadataOf(checkpoint, params, config)));
+    label = `Reading back ${path.basename(target)}`;
+    await verify(target, entries, context);
+    if (config) notes.push(await writeConfigBeside(target, config));
+    return { path: target, bytes: written.bytes, verifiedTensors: entries.length, sha256: written.sha256, ...(notes.length > 0 ? { notes } : {}) };
+  } finally {
+    reader.close();
+  }
+}
+
+function refuseOverwriting(checkpoint: Checkpoint, target: string): void {
+  let real = target;
+  try {
+    real = realpathSync(target);
+  } catch {
+    return; // Nothing is there yet.
+  }
+  if (checkpoint.files.some((file) => realpathSync(file.path) === real)) {
+    throw new JobError(`${target} is the checkpoint that is being read; choose another file for the export`);
+  }
+}
+
+/** Disk and header errors are about the user's input and say what to do; cancelling stays cancelling. */
+async function asJobError<T>(target: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof JobError || error instanceof JobCancelled || !(error instanceof Error) || error.name === 'JobCancelled') throw error;
+    throw new JobError(`${target} could not be written: ${error.message}`);
+  }
+}
+
+/** Tensors that share one place in the file are one weight under several names. */
+function placeOf(tensor: TensorInfo): string | null {
+  const { data } = tensor;
+  return data && data.storage !== undefined ? JSON.stringify([data.file, data.offset, data.strides ?? null, tensor.dtype, tensor.shape]) : null;
+}
+
+function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: EntryContext): { entries: SafetensorsEntry[]; packed: QuantizedWeight[]; notes: string[] } {
+  const byTensor = new Map(weights.map((weight) => [weight.task.tensor, weight]));
+  const byPlace = new Map(weights.flatMap((weight) => { const place = placeOf(weight.weight.tensor); return place ? [[place, weight] as const] : []; }));
+  const notes: string[] = [];
+  const packed: QuantizedWeight[] = [];
+  const unpacked: string[] = [];
+  const entries = checkpoint.tensors.flatMap((tensor): SafetensorsEntry[] => {
+    const place = placeOf(tensor);
+    const weight = byTensor.get(tensor.name) ?? (place ? byPlace.get(place) : undefined);
+    if (!weight) return [copyEntry(tensor, context)];
+    if (weight.task.tensor !== tensor.name) notes.push(`${tensor.name} is tied to ${weight.task.tensor} and gets the same values`);
+    if (params.layout !== 'compressed-tensors') return [dequantizedEntry(tensor.name, weight, context)];
+    if (!canPack(weight)) {
+      unpacked.push(tensor.name);
+      return [dequantizedEntry(tensor.name, weight, context)];
+    }
+    packed.push(weight.task.tensor === tensor.name ? weight : { ...weight, task: { ...weight.task, tensor: tensor.name } });
+    return packedEntries(tensor.name, weight, context);
+  });
+  if (params.layout === 'compressed-tensors' && packed.length === 0) {
+    throw new JobError('the compressed-tensors layout packs integer formats only, and no layer has one that it can pack; choose the dequantized layout');
+  }
+  if (unpacked.length > 0) notes.push(`stored as dequantized values, because the packed layout holds integers with output channels first only: ${unpacked.join(', ')}`);
+  const dtypes = new Map(entries.map((entry) => [entry.name, entry]));
+  if (dtypes.size !== entries.length) throw new JobError('two tensors of the export would have the same name; choose the dequantized layout');
+  return { entries, packed, notes };
+}
+
+/** Metadata of the source, then what the caller adds, then the layout. Later pairs win. */
+function metadataOf(checkpoint: Checkpoint, params: ExportParams, config: string | null): [string, string][] {
+  const pairs = new Map<string, string>([['format', 'pt']]);
+  if (checkpoint.format.startsWith('safetensors')) for (const [key, value] of checkpoint.metadata) pairs.set(key, value);
+  for (const [key, value] of params.metadata ?? []) pairs.set(key, value);
+  if (config) pairs.set('quantization_config', config);
+  return [...pairs];
+}
+
+/** The `quantization_config` that readers of compressed-tensors checkpoints expect in config.json: one group per kind of scheme. */
+function quantizationConfig(weights: readonly QuantizedWeight[]): string {
+  const groups = new Map<string, { weights: object; targets: string[] }>();
+  for (const { format, weight: { layout }, task } of weights) {
+    const grouped = format.granularity?.kind === 'group' && blockLayout(layout, format.granularity).size !== layout.cols;
+    const scheme = {
+      num_bits: format.codeBits, type: 'int', symmetric: format.element.kind === 'int' && format.element.symmetric,
+      strategy: format.granularity?.kind === 'tensor' ? 'tensor' : grouped ? 'group' : 'channel',
+      group_size: grouped && format.granularity?.kind === 'group' ? format.granularity.size : null,
+      dynamic: false,
+    };
+    const key = JSON.stringify(scheme);
+    const group = groups.get(key) ?? { weights: scheme, targets: [] };
+    group.targets.push(task.tensor.replace(/\.weight$/, ''));
+    groups.set(key, group);
+  }
+  return JSON.stringify({
+    quant_method: 'compressed-tensors',
+    format: 'pack-quantized',
+    quantization_status: 'compressed',
+    config_groups: Object.fromEntries([...groups.values()].map((group, i) => [`group_${i}`, { targets: group.targets, weights: group.weights, input_activations: null, output_activations: null }])),
+    ignore: [],
+  }, null, 2);
+}
+
+async function writeConfigBeside(target: string, config: string): Promise<string> {
+  const file = `${target.replace(/\.safetensors$/, '')}.quantization_config.json`;
+  const temporary = `${file}.${process.pid}.tmp`;
+  await asJobError(file, async () => {
+    try {
+      await writeFile(temporary, `${config}\n`, { flag: 'wx' });
+      await rename(temporary, file);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  });
+  return `quantization_config for config.json is in ${path.basename(file)} and in the file's metadata`;
+}
+
+/** Opens the file as any reader would and compares every tensor with what was to be written, byte for byte. */
+async function verify(target: string, entries: readonly SafetensorsEntry[], context: JobContext): Promise<void> {
+  const written = await openCheckpoint(target);
+  const byName = new Map(written.tensors.map((tensor) => [tensor.name, tensor]));
+  const wrong = (name: string): never => { throw new JobError(`${target} does not read back as it was written (${name}); the disk or the memory may be failing. Delete it and try again`); };
+  if (byName.size !== entries.length) wrong('number of tensors');
+  const reader = TensorReader.open(written);
+  try {
+    for (const entry of entries) {
+      const tensor = byName.get(entry.name);
+      if (!tensor || tensor.shape.join() !== entry.shape.join() || tensor.bytes !== (elementCount(entry.shape) * DTYPE_BITS[entry.dtype]) / 8) return wrong(entry.name);
+      const bits = DTYPE_BITS[tensor.dtype];
+      let at = 0;
+      await entry.write((chunk) => {
+        const count = (chunk.length * 8) / bits;
+        const found = new Uint8Array(chunk.length);
+        reader.readInto(tensor, at, count, found);
+        at += count;
+        if (Buffer.compare(found, chunk) !== 0) wrong(entry.name);
+      });
+      context.throwIfCancelled();
+    }
+  } finally {
+    reader.close();
+  }
+}

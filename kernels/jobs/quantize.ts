@@ -1,0 +1,111 @@
+/**
+ * Quantize: each weight with a method in a format, compared with round-to-nearest, and a checkpoint of the result when asked.
+ * Weights are measured on the workers as in a scan; the scales they find are the ones that are exported.
+ */
+import type { TensorInfo } from '../checkpoint';
+import type { BlockScaledFormat, BlockScales } from '../formats/format';
+import { methodOfKind } from '../methods/registry';
+import type { PtqMethod } from '../methods/method';
+import { formatError } from './format-error';
+import { exportCheckpoint } from './export';
+import { JobError, type Job, type JobContext, type QuantizeParams, type QuantizeResult, type QuantizeTask } from './job';
+import { measureWeights, type MeasuredWeight } from './measure';
+import { assertUnchanged } from './scan';
+import { blockScaled, type FormatRequest } from './scan-tasks';
+import { formatForJob, openForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
+
+/** A weight, what it becomes, and (for an export) its scales. */
+export interface QuantizedWeight {
+  readonly task: QuantizeTask;
+  readonly weight: ResolvedWeight;
+  readonly format: BlockScaledFormat;
+  readonly scales: BlockScales | null;
+}
+
+interface Planned { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: BlockScaledFormat; readonly method: PtqMethod }
+
+export const quantizeJob: Job<'quantize'> = {
+  kind: 'quantize',
+  async run(params: QuantizeParams, context: JobContext): Promise<QuantizeResult> {
+    const started = performance.now();
+    if (params.tasks.length === 0) throw new JobError('there is nothing to quantize: no layer was named');
+    const checkpoint = await openForJob(params.checkpoint);
+    const byName = tensorsByName(checkpoint);
+    const planned = params.tasks.map((task): Planned => {
+      const format = blockScaled(formatForJob(task.format));
+      const method = methodForJob(task);
+      const weight = resolveWeight(checkpoint, byName, task);
+      if (typeof weight === 'string') throw new JobError(`${task.key}: ${weight}; leave this layer out`);
+      return { task, weight, format, method };
+    });
+    refuseContradictions(planned);
+    const keepScales = params.export !== undefined;
+    const measured = await measureWeights(checkpoint, planned.map(({ weight, format, method }) => ({ weight, formats: requestsOf(format, method, keepScales) })), context);
+    const layers = planned.map(({ task, weight, format, method }, i) => {
+      const { summary, errors } = measured[i]!;
+      const error = (at: number, rule: 'absmax' | 'mse') => formatError(format, weight.layout, rule, summary.moments.count, summary.signal, errors[at]!);
+      return { key: task.key, tensor: task.tensor, format: format.id, method: method.id, before: error(0, 'absmax'), after: error(errors.length - 1, method.scaleRule ?? 'absmax') };
+    });
+    const totals = totalsOf(planned);
+    if (keepScales) refuseNonFinite(planned, measured);
+    const exported = params.export && await exportCheckpoint(checkpoint, planned.map(({ task, weight, format }, i): QuantizedWeight =>
+      ({ task, weight, format, scales: measured[i]!.scales.at(-1)! })), params.export, context);
+    await assertUnchanged(checkpoint);
+    return { layers, ...totals, seconds: (performance.now() - started) / 1000, ...(exported ? { export: exported } : {}) };
+  },
+};
+
+/** Round-to-nearest first, then what the method does where that differs. */
+function requestsOf(format: BlockScaledFormat, method: PtqMethod, keepScales: boolean): FormatRequest[] {
+  const rule = method.scaleRule ?? 'absmax';
+  if (rule === 'absmax') return [{ id: format.id, rule, keepScales }];
+  return [{ id: format.id, rule: 'absmax' }, { id: format.id, rule, keepScales }];
+}
+
+function methodForJob(task: QuantizeTask): PtqMethod {
+  let method: PtqMethod;
+  try {
+    method = methodOfKind('ptq', task.method);
+  } catch (error) {
+    if (error instanceof RangeError) throw new JobError(error.message);
+    throw error;
+  }
+  for (const option of Object.keys(task.options ?? {})) {
+    if (Object.hasOwn(method.parameters, option)) continue;
+    const known = Object.keys(method.parameters);
+    throw new JobError(`${task.key}: ${method.id} has no option "${option}"; ${known.length ? `it has ${known.join(', ')}` : 'it takes none'}`);
+  }
+  return method;
+}
+
+/** Two layers may share a tensor (tied weights), but then they must agree on what becomes of it. */
+function refuseContradictions(planned: readonly Planned[]): void {
+  const seen = new Map<string, Planned>();
+  for (const each of planned) {
+    const before = seen.get(each.task.tensor);
+    if (before && (before.format.id !== each.format.id || before.method.id !== each.method.id || before.weight.layout.rows !== each.weight.layout.rows)) {
+      throw new JobError(`${before.task.key} and ${each.task.key} share the tensor "${each.task.tensor}" but are given ${before.format.id} and ${each.format.id}; give both the same`);
+    }
+    seen.set(each.task.tensor, each);
+  }
+}
+
+function refuseNonFinite(planned: readonly Planned[], measured: readonly MeasuredWeight[]): void {
+  planned.forEach(({ task }, i) => {
+    const { nan, inf } = measured[i]!.summary;
+    if (nan + inf > 0) throw new JobError(`${task.key} holds ${nan} NaN and ${inf} infinite values, which no quantized format can store; repair the checkpoint or leave this layer out`);
+  });
+}
+
+/** Sizes over distinct tensors: tied weights are stored once. */
+function totalsOf(planned: readonly Planned[]): { weights: number; bytesBefore: number; bytesAfter: number; averageBits: number } {
+  const distinct = [...new Map<TensorInfo, Planned>(planned.map((each) => [each.weight.tensor, each])).values()];
+  const sum = (of: (each: Planned) => number): number => distinct.reduce((total, each) => total + of(each), 0);
+  const weights = sum(({ weight }) => weight.weights);
+  return {
+    weights,
+    bytesBefore: sum(({ weight }) => weight.tensor.bytes),
+    bytesAfter: sum(({ weight, format }) => Math.ceil(format.storage(weight.layout).totalBits / 8)),
+    averageBits: sum(({ weight, format }) => format.storage(weight.layout).totalBits) / weights,
+  };
+}
