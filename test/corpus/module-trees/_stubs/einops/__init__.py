@@ -1,0 +1,5 @@
+def rearrange(x, *args, **kwargs):
+    return x
+
+
+repeat = rearrange
