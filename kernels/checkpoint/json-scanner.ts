@@ -80,32 +80,26 @@ export class JsonScanner {
     }
   }
 
-  /** A string with its escapes undone. */
+  /** A string with its escapes undone. Control characters are refused. */
   string(): string {
     this.expect(QUOTE);
-    const start = this.position;
-    const end = this.stringEnd();
-    const { bytes } = this;
-    let ascii = true;
-    for (let i = start; i < end; i++) {
-      const byte = bytes[i];
-      if (byte === BACKSLASH) return this.unescape(start, end);
-      if (byte >= 0x80) ascii = false;
-    }
-    return ascii ? bytes.toString('latin1', start, end) : bytes.toString('utf8', start, end);
-  }
-
-  /** Moves past the closing quote and returns its place. Control characters are refused. */
-  private stringEnd(): number {
     const { bytes } = this;
     const start = this.position;
-    for (let at = start; at < bytes.length; at++) {
+    let at = start;
+    let high = 0;
+    let escaped = false;
+    for (; ; at++) {
       const byte = bytes[at];
-      if (byte === QUOTE) { this.position = at + 1; return at; }
-      if (byte === BACKSLASH) at++;
-      else if (byte < 0x20) this.fail('a control character stands unescaped in a string', at);
+      if (byte === QUOTE) break;
+      if (byte === BACKSLASH) { escaped = true; at++; continue; }
+      if (byte === undefined) this.fail('a string does not end', start - 1);
+      if (byte < 0x20) this.fail('a control character stands unescaped in a string', at);
+      high |= byte;
     }
-    return this.fail('a string does not end', start - 1);
+    if (at >= bytes.length) this.fail('a string does not end', start - 1);
+    this.position = at + 1;
+    if (escaped) return this.unescape(start, at);
+    return bytes.toString(high < 0x80 ? 'latin1' : 'utf8', start, at);
   }
 
   private unescape(start: number, end: number): string {
@@ -147,9 +141,9 @@ export class JsonScanner {
 
   /**
    * A non-negative integer below 2^64 without sign, fraction or exponent; a bigint when it is not below 2^53.
-   * @param what names the number in the error message.
+   * @param what, of name the number in the error message.
    */
-  unsigned(what: string): number | bigint {
+  unsigned(what: string, of: string): number | bigint {
     this.skipSpace();
     const { bytes } = this;
     const start = this.position;
@@ -157,13 +151,13 @@ export class JsonScanner {
     let value = 0;
     while (at < bytes.length && bytes[at] >= 0x30 && bytes[at] <= 0x39) value = value * 10 + bytes[at++] - 0x30;
     const next = bytes[at];
-    if (at === start || next === 0x2e || next === 0x65 || next === 0x45) this.fail(`${what} must be a whole number that is not negative`, start);
-    if (bytes[start] === 0x30 && at > start + 1) this.fail(`${what} has a leading zero`, start);
+    if (at === start || next === 0x2e || next === 0x65 || next === 0x45) this.fail(`${what} of ${of} must be a whole number that is not negative`, start);
+    if (bytes[start] === 0x30 && at > start + 1) this.fail(`${what} of ${of} has a leading zero`, start);
     this.position = at;
     if (value <= Number.MAX_SAFE_INTEGER) return value;
-    if (at - start > 20) this.fail(`${what} does not fit in 64 bits`, start);
+    if (at - start > 20) this.fail(`${what} of ${of} does not fit in 64 bits`, start);
     const exact = BigInt(bytes.toString('latin1', start, at));
-    if (exact >= 2n ** 64n) this.fail(`${what} does not fit in 64 bits`, start);
+    if (exact >= 2n ** 64n) this.fail(`${what} of ${of} does not fit in 64 bits`, start);
     return exact;
   }
 

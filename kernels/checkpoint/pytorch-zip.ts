@@ -1,5 +1,5 @@
 import type { ByteSource } from './byte-source';
-import type { Checkpoint } from './checkpoint';
+import { CheckpointError, type Checkpoint } from './checkpoint';
 import { ImportList } from './pickle-imports';
 import type { PickleMachine } from './pickle-machine';
 import { looksLikePickle } from './pickle';
@@ -85,34 +85,44 @@ async function readPickle(entry: ZipEntry, zip: ZipArchive, source: ByteSource, 
 
 /** Lists the imports of every other pickle in the archive, whatever its name. Returns how many pickles there are. */
 async function scanOthers(zip: ZipArchive, root: ZipEntry | undefined, context: ReaderContext, imports: ImportList, problems: ProblemList): Promise<number> {
+  const others = findPickles(zip, root, problems);
+  // Overlapping members would make a small file take long to read.
+  zip.refuseOverlaps(root ? [root, ...others] : others);
+  let left = context.limits.pickleBytes;
+  for (const entry of others) {
+    let bytes: Buffer;
+    try {
+      bytes = await zip.contents(entry, left, context);
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      problems.add('questionable', `the pickle ${shown(entry.name)} cannot be read: ${error.problem.message}`, SAVE_AGAIN, { offset: entry.at });
+      continue;
+    }
+    left -= bytes.length;
+    const machine = await runPickle(PickleInput.of(bytes), 0, imports, context);
+    if (machine.broken) problems.add('questionable', `the pickle ${shown(entry.name)} breaks at its byte ${machine.broken.offset}: ${machine.broken.message}`, SAVE_AGAIN, { offset: entry.header });
+  }
+  return others.length + (root ? 1 : 0);
+}
+
+/** Members that are pickles by their bytes, besides the main one. */
+function findPickles(zip: ZipArchive, root: ZipEntry | undefined, problems: ProblemList): ZipEntry[] {
   const folder = root ? root.name.slice(0, -'data.pkl'.length) : null;
+  const found: ZipEntry[] = [];
   let looked = 0;
-  let pickles = root ? 1 : 0;
   for (const entry of zip.entries) {
     if (entry === root || entry.size < 2) continue;
-    // Raw storages are numbers: some of them would look like anything.
-    if (folder !== null && (entry.name.startsWith(`${folder}data/`) || entry.name.startsWith(`${folder}constants/`))) continue;
-    const named = /\.(pkl|pickle|pt|pth|bin)$/i.test(entry.name);
-    if (!named && /\.(py|json|txt|md|debug_pkl)$/i.test(entry.name) && folder !== null) continue;
+    if (folder !== null) {
+      // Raw storages are numbers: some of them would look like anything. Sources and debug records of TorchScript are read by nobody here.
+      if (entry.name.startsWith(`${folder}data/`) || entry.name.startsWith(`${folder}constants/`) || /\.(py|json|txt|md|debug_pkl)$/i.test(entry.name)) continue;
+    }
     if (++looked > MOST_SNIFFED) {
       problems.add('questionable', `only ${MOST_SNIFFED} members of the archive were looked at for pickles`, SAVE_AGAIN, { offset: entry.at });
       break;
     }
-    const head = zip.peek(entry, 512);
-    if (!looksLikePickle(head, { size: entry.size })) continue;
-    pickles++;
-    let bytes: Buffer;
-    try {
-      bytes = await zip.contents(entry, context.limits.pickleBytes, context);
-    } catch (error) {
-      context.signal?.throwIfAborted();
-      problems.add('questionable', `the pickle ${shown(entry.name)} cannot be read: ${(error as Error).message}`, SAVE_AGAIN, { offset: entry.at });
-      continue;
-    }
-    const machine = await runPickle(PickleInput.of(bytes), 0, imports, context);
-    if (machine.broken) problems.add('questionable', `the pickle ${shown(entry.name)} breaks at its byte ${machine.broken.offset}: ${machine.broken.message}`, SAVE_AGAIN, { offset: entry.header });
+    if (looksLikePickle(zip.peek(entry, 512), { size: entry.size })) found.push(entry);
   }
-  return pickles;
+  return found;
 }
 
 function refuseOther(zip: ZipArchive, source: ByteSource): never {

@@ -1,6 +1,6 @@
 import type { ByteSource } from './byte-source';
 import { checkedBytes, checkedProduct } from './checked';
-import { DTYPE_BITS, type Checkpoint, type DType, type TensorInfo } from './checkpoint';
+import { DTYPE_BITS, type Checkpoint, type DType, type TensorInfo, type TensorLocation } from './checkpoint';
 import { JsonScanner, JsonSyntaxError } from './json-scanner';
 import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
 import { readLong, type CheckpointReader, type ReaderContext } from './reader';
@@ -57,16 +57,21 @@ async function openSafetensors(source: ByteSource, context: ReaderContext): Prom
   }
 }
 
-/** One tensor as the header declares it. */
-interface Entry {
-  name: string;
-  /** Byte offset of the name in the file. */
-  at: number;
-  dtype: DType;
-  shape: (number | bigint)[];
-  begin: number | bigint;
-  end: number | bigint;
+/**
+ * The tensors as the header declares them, by column: a header can name millions, and one object for each is what the
+ * caller keeps anyway.
+ */
+class Declared {
+  /** What will be listed; `data.offset` is still relative to the data. Null for a name that was given again later. */
+  readonly infos: (Omit<Mutable<TensorInfo>, 'data'> & { data: Mutable<TensorLocation> | null } | null)[] = [];
+  /** Byte offset of each name in the file. */
+  readonly at: number[] = [];
+  readonly end: number[] = [];
+  /** Shapes with dimensions of 2^53 and more, exactly. */
+  readonly large = new Map<number, readonly (number | bigint)[]>();
+  readonly places = new Map<string, number>();
 }
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function parse(header: Buffer, source: ByteSource, context: ReaderContext, problems: ProblemList, dataStart: number): Checkpoint {
   const { limits } = context;
@@ -77,7 +82,7 @@ function parse(header: Buffer, source: ByteSource, context: ReaderContext, probl
   }
   if (first !== 0x7b) json.fail('the header must be a JSON object');
 
-  const entries = new Map<string, Entry>();
+  const declared = new Declared();
   let metadata: [string, string][] | null = null;
   json.object((name, at) => {
     if (name === '__metadata__') {
@@ -85,18 +90,20 @@ function parse(header: Buffer, source: ByteSource, context: ReaderContext, probl
       metadata = parseMetadata(json, problems, limits.metadataEntries);
       return;
     }
-    const entry = parseEntry(json, name, PREFIX + at, problems);
-    const earlier = entries.get(name);
-    if (earlier) {
-      problems.add('questionable', `the name ${shown(name)} is given twice, at byte ${earlier.at} and at byte ${entry.at}; loaders use the second`,
-        'Save the checkpoint again with unique names', { offset: entry.at, tensor: name });
-      entries.delete(name);
+    const index = declared.infos.length;
+    parseEntry(json, name, PREFIX + at, problems, declared);
+    const earlier = declared.places.get(name);
+    if (earlier !== undefined) {
+      problems.add('questionable', `the name ${shown(name)} is given twice, at byte ${declared.at[earlier]} and at byte ${PREFIX + at}; loaders use the second`,
+        'Save the checkpoint again with unique names', { offset: PREFIX + at, tensor: name });
+      declared.infos[earlier] = null;
     }
-    entries.set(name, entry);
-    if (entries.size > limits.tensors) json.fail(`there are more than ${limits.tensors} tensors`, at);
+    declared.places.set(name, index);
+    if (index >= limits.tensors) json.fail(`there are more than ${limits.tensors} tensors`, at);
   });
   json.end();
-  const tensors = place([...entries.values()], source, problems, dataStart, limits.dims);
+  declared.places.clear();
+  const tensors = place(declared, source, problems, dataStart, limits.dims);
   return {
     format: 'safetensors', path: source.path, files: [{ path: source.path, identity: source.identity }],
     tensors, problems: problems.list(), imports: [], metadata: metadata ?? [],
@@ -122,7 +129,7 @@ function parseMetadata(json: JsonScanner, problems: ProblemList, most: number): 
 }
 
 /** A tensor's object, or the array form that the reference accepts although the specification does not know it. */
-function parseEntry(json: JsonScanner, name: string, at: number, problems: ProblemList): Entry {
+function parseEntry(json: JsonScanner, name: string, at: number, problems: ProblemList, declared: Declared): void {
   let dtype: DType | undefined;
   let shape: (number | bigint)[] | undefined;
   let offsets: (number | bigint)[] | undefined;
@@ -134,8 +141,8 @@ function parseEntry(json: JsonScanner, name: string, at: number, problems: Probl
     json.array((index) => {
       count++;
       if (index === 0) dtype = parseDtype(json, name);
-      else if (index === 1) shape = parseIntegers(json, `a dimension of ${shown(name)}`);
-      else if (index === 2) offsets = parseIntegers(json, `a data offset of ${shown(name)}`);
+      else if (index === 1) shape = parseIntegers(json, 'a dimension', name);
+      else if (index === 2) offsets = parseIntegers(json, 'a data offset', name);
       else json.fail(`${shown(name)} has too many parts`);
     });
     if (count !== 3) json.fail(`${shown(name)} has ${count} parts instead of dtype, shape and data_offsets`, valueAt);
@@ -147,10 +154,10 @@ function parseEntry(json: JsonScanner, name: string, at: number, problems: Probl
         dtype = parseDtype(json, name);
       } else if (field === 'shape') {
         if (shape) json.fail(`${shown(name)} gives shape twice`, fieldAt);
-        shape = parseIntegers(json, `a dimension of ${shown(name)}`);
+        shape = parseIntegers(json, 'a dimension', name);
       } else if (field === 'data_offsets') {
         if (offsets) json.fail(`${shown(name)} gives data_offsets twice`, fieldAt);
-        offsets = parseIntegers(json, `a data offset of ${shown(name)}`);
+        offsets = parseIntegers(json, 'a data offset', name);
       } else {
         problems.add('questionable', `${shown(name)} has a field ${shown(field)} that the specification does not know`, SAVE_AGAIN, { offset: PREFIX + fieldAt, tensor: name });
         json.skipValue();
@@ -162,7 +169,15 @@ function parseEntry(json: JsonScanner, name: string, at: number, problems: Probl
     return json.fail(`${shown(name)} has no ${missing}`, valueAt);
   }
   if (offsets.length !== 2) json.fail(`data_offsets of ${shown(name)} must be [begin, end]`, valueAt);
-  return { name, at, dtype, shape, begin: offsets[0], end: offsets[1] };
+  const large = shape.some((dim) => typeof dim === 'bigint');
+  if (large) declared.large.set(declared.infos.length, shape);
+  declared.infos.push({
+    name, dtype, shape: large ? shape.map(Number) : shape as number[], bytes: 0,
+    // An offset beyond 2^53 loses its last digits here, but not its place outside of every file.
+    data: { file: 0, offset: Number(offsets[0]), byteOrder: 'little' },
+  });
+  declared.at.push(at);
+  declared.end.push(Number(offsets[1]));
 }
 
 function parseDtype(json: JsonScanner, name: string): DType {
@@ -173,61 +188,71 @@ function parseDtype(json: JsonScanner, name: string): DType {
   return text as DType;
 }
 
-function parseIntegers(json: JsonScanner, what: string): (number | bigint)[] {
-  if (json.peek() !== 0x5b) json.fail(`${what} must stand in an array`);
+function parseIntegers(json: JsonScanner, what: string, name: string): (number | bigint)[] {
+  if (json.peek() !== 0x5b) json.fail(`${what} of ${shown(name)} must stand in an array`);
   const values: (number | bigint)[] = [];
-  json.array(() => { values.push(json.unsigned(what)); });
+  json.array(() => { values.push(json.unsigned(what, name)); });
   return values;
 }
 
 /** Checks that the tensors, in order of their bytes, tile the data from its first byte to its last; keeps file order. */
-function place(entries: Entry[], source: ByteSource, problems: ProblemList, dataStart: number, mostDims: number): TensorInfo[] {
-  const sorted = [...entries].sort((a, b) => compare(a.begin, b.begin) || compare(a.end, b.end));
-  const infos = new Map<Entry, TensorInfo>();
+function place(declared: Declared, source: ByteSource, problems: ProblemList, dataStart: number, mostDims: number): TensorInfo[] {
+  const { infos, at, end, large } = declared;
   let next = 0;
-  let misaligned: Entry | null = null;
-  for (const entry of sorted) {
-    const refuseEntry = (message: string, fix = FETCH_AGAIN): never => refuse(source.path, `${shown(entry.name)}: ${message}`, fix, { offset: entry.at, tensor: entry.name });
-    if (entry.begin !== next || compare(entry.end, entry.begin) < 0) {
-      const how = compare(entry.end, entry.begin) < 0 ? 'ends before it begins' : compare(entry.begin, next) > 0 ? 'leaves a hole before it' : 'overlaps the tensor before it';
-      refuseEntry(`its data [${entry.begin}, ${entry.end}] ${how}; byte ${next} of the data was expected next`, SAVE_AGAIN);
+  let misaligned: TensorInfo | null = null;
+  for (const index of byPosition(declared)) {
+    const info = infos[index]!;
+    const begin = info.data!.offset;
+    const shape = large.get(index) ?? info.shape;
+    const refuseTensor = (message: string): never => refuse(source.path, `${shown(info.name)}: ${message}`, SAVE_AGAIN, { offset: at[index], tensor: info.name });
+    const sizes = (): string => `its shape [${shape.slice(0, 16).join(', ')}${shape.length > 16 ? ', ...' : ''}] of ${info.dtype}`;
+    if (begin !== next || end[index] < begin) {
+      const how = end[index] < begin ? 'ends before it begins' : begin > next ? 'leaves a hole before it' : 'overlaps the tensor before it';
+      refuseTensor(`its data [${begin}, ${end[index]}] ${how}; byte ${next} of the data was expected next`);
     }
-    if (overflowsInOrder(entry.shape, DTYPE_BITS[entry.dtype])) refuseEntry(`its shape [${entry.shape.slice(0, 16).join(', ')}] is larger than 64 bits can count`, SAVE_AGAIN);
-    const count = checkedProduct(entry.shape, Number.MAX_SAFE_INTEGER);
-    const bytes = count === null ? null : checkedBytes(count, DTYPE_BITS[entry.dtype]);
-    if (count === null || bytes === null) {
-      refuseEntry(`its shape [${entry.shape.slice(0, 16).join(', ')}] of ${entry.dtype} does not make whole bytes below 2^53`, SAVE_AGAIN);
-    }
-    const begin = Number(entry.begin);
-    const end = Number(entry.end);
-    if (end - begin !== bytes) {
-      refuseEntry(`its shape [${entry.shape.slice(0, 16).join(', ')}] of ${entry.dtype} needs ${bytes} bytes, but data_offsets give it ${end - begin}`, SAVE_AGAIN);
-    }
-    const shape = entry.shape.map(Number);
-    let readable = true;
+    if (overflowsInOrder(shape, DTYPE_BITS[info.dtype])) refuseTensor(`${sizes()} is larger than 64 bits can count`);
+    const count = checkedProduct(shape, Number.MAX_SAFE_INTEGER);
+    const bytes = count === null ? null : checkedBytes(count, DTYPE_BITS[info.dtype]);
+    if (bytes === null) return refuseTensor(`${sizes()} does not make whole bytes below 2^53`);
+    if (end[index] - begin !== bytes) refuseTensor(`${sizes()} needs ${bytes} bytes, but data_offsets give it ${end[index] - begin}`);
+    info.bytes = bytes;
+    info.data!.offset = dataStart + begin;
+    if (bytes > 0 && (dataStart + begin) % Math.max(1, Math.ceil(DTYPE_BITS[info.dtype] / 8)) !== 0) misaligned ??= info;
     if (shape.length > mostDims) {
-      problems.add('questionable', `${shown(entry.name)} has ${shape.length} dimensions; with more than ${mostDims} its values are not read`, 'Reshape the tensor before saving', { offset: entry.at, tensor: entry.name });
-      readable = false;
+      problems.add('questionable', `${shown(info.name)} has ${shape.length} dimensions; with more than ${mostDims} its values are not read`, 'Reshape the tensor before saving', { offset: at[index], tensor: info.name });
+      info.data = null;
     }
-    if (entry.shape.some((dim) => typeof dim === 'bigint')) {
-      problems.add('questionable', `${shown(entry.name)} is empty but has a dimension of 2^53 or more, which not every loader accepts`, SAVE_AGAIN, { offset: entry.at, tensor: entry.name });
+    if (large.has(index)) {
+      problems.add('questionable', `${shown(info.name)} is empty but has a dimension of 2^53 or more, which not every loader accepts`, SAVE_AGAIN, { offset: at[index], tensor: info.name });
     }
-    if (bytes! > 0 && (dataStart + begin) % Math.max(1, Math.ceil(DTYPE_BITS[entry.dtype] / 8)) !== 0) misaligned ??= entry;
-    infos.set(entry, { name: entry.name, dtype: entry.dtype, shape, bytes: bytes!, data: readable ? { file: 0, offset: dataStart + begin, byteOrder: 'little' } : null });
-    next = end;
+    next = end[index];
   }
   const present = source.size - dataStart;
   if (next > present) refuse(source.path, `the tensors need ${next} bytes of data, but the file holds ${present}: ${next - present} are missing`, FETCH_AGAIN, { offset: source.size });
   if (next < present) refuse(source.path, `${present - next} bytes follow the last tensor and belong to none`, SAVE_AGAIN, { offset: dataStart + next });
   if (misaligned) {
     problems.add('information', `the data of ${shown(misaligned.name)} does not start at a multiple of its element size; some loaders copy such tensors`, 'Save the checkpoint again with a current version of safetensors',
-      { offset: dataStart + Number(misaligned.begin), tensor: misaligned.name });
+      { offset: misaligned.data?.offset, tensor: misaligned.name });
   }
-  return entries.map((entry) => infos.get(entry)!);
+  return infos.filter((info) => info !== null);
 }
 
-function compare(a: number | bigint, b: number | bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** Indices of the tensors that count, by begin and then end of their data. Writers keep that order, so it is rarely sorted. */
+function byPosition({ infos, end }: Declared): number[] {
+  const order: number[] = [];
+  let sorted = true;
+  for (let index = 0; index < infos.length; index++) {
+    if (infos[index] === null) continue;
+    if (order.length > 0) {
+      const before = order[order.length - 1];
+      if (compare(before, index) > 0) sorted = false;
+    }
+    order.push(index);
+  }
+  function compare(a: number, b: number): number {
+    return infos[a]!.data!.offset - infos[b]!.data!.offset || end[a] - end[b];
+  }
+  return sorted ? order : order.sort(compare);
 }
 
 /** The reference multiplies the dimensions in order and refuses when a step passes 2^64, even if a later dimension is zero. */

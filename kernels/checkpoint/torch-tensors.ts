@@ -169,7 +169,8 @@ function dense(storage: PickleValue | undefined, offset: PickleValue | undefined
   if (extent === null || (extent > elements && basic.bytes > 0)) {
     throw new TensorRecordError(`it reaches element ${extent === null ? 'beyond 2^53' : extent - 1} of a storage of ${elements}`);
   }
-  return { ...basic, storage: ref, offset, strides: isContiguous(basic.shape, strides) ? null : strides };
+  // An empty view may stand anywhere: it is put where the storage begins.
+  return { ...basic, storage: ref, offset: basic.bytes === 0 ? 0 : offset, strides: isContiguous(basic.shape, strides) ? null : strides };
 }
 
 /** ('storage', class, key, location, numel[, view]); null ref for a storage that is not a persistent id. */
