@@ -14,6 +14,7 @@ export class Models implements vscode.Disposable {
   private model: ModelSummary | undefined;
   private failure: string | undefined;
   private pending: vscode.CancellationTokenSource | undefined;
+  private again = false;
   private timer: NodeJS.Timeout | undefined;
   private readonly emitter = new vscode.EventEmitter<void>();
   private readonly disposables: vscode.Disposable[];
@@ -27,7 +28,7 @@ export class Models implements vscode.Disposable {
       server.onChanged(({ uris }) => { if (this.target && (uris.length === 0 || uris.some((uri) => sameDocument(uri, this.target!.uri)))) this.refreshSoon(); }),
       server.onDidChangeState((state) => {
         if (state === 'running') this.refreshSoon();
-        else if (state === 'stopped') { this.model = undefined; this.failure = undefined; this.changed(); }
+        else if (state === 'stopped') { this.withdraw(); this.model = undefined; this.failure = undefined; this.changed(); }
       }),
       this.emitter,
     ];
@@ -69,33 +70,46 @@ export class Models implements vscode.Disposable {
     return holding.filter((row) => height(row) === least);
   }
 
-  /** Asks the server again now. */
+  /**
+   * Asks the server again. A question that is under way is not withdrawn for a newer one about the same document: while
+   * someone types or a checkpoint is being written, there would never be an answer.
+   */
   async refresh(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
     const target = this.target;
     if (!target || this.server.state !== 'running') return;
-    this.pending?.cancel();
+    if (this.pending) {
+      this.again = true;
+      return;
+    }
     const source = (this.pending = new vscode.CancellationTokenSource());
     try {
       const model = await this.server.request('bitlens/model', target, source.token);
       if (this.pending !== source) return;
       this.model = model;
       this.failure = undefined;
+      this.changed();
     } catch (error) {
       if (this.pending !== source || isCancellation(error) || isConnectionLost(error)) return;
       // A stale model beside a new error would be read as the error's model.
       this.model = undefined;
       this.failure = messageOf(error);
       this.log.warn(`Reading the model: ${this.failure}`);
+      this.changed();
     } finally {
       source.dispose();
-      if (this.pending === source) this.pending = undefined;
+      if (this.pending === source) {
+        this.pending = undefined;
+        if (this.again) this.refreshSoon();
+        this.again = false;
+      }
     }
-    this.changed();
   }
 
   dispose(): void {
     clearTimeout(this.timer);
-    this.pending?.cancel();
+    this.withdraw();
     for (const disposable of this.disposables) disposable.dispose();
   }
 
@@ -105,6 +119,7 @@ export class Models implements vscode.Disposable {
     if (!document || vscode.languages.match(DOCUMENTS, document) === 0) return;
     const uri = document.uri.toString();
     if (uri === this.target?.uri) return;
+    this.withdraw();
     this.target = { uri };
     this.model = undefined;
     this.failure = undefined;
@@ -113,17 +128,23 @@ export class Models implements vscode.Disposable {
   }
 
   private forget(): void {
+    this.withdraw();
     this.target = undefined;
     this.model = undefined;
     this.failure = undefined;
-    this.pending?.cancel();
     this.changed();
     this.follow();
   }
 
+  /** The answer is of no interest any more. */
+  private withdraw(): void {
+    this.pending?.cancel();
+    this.pending = undefined;
+    this.again = false;
+  }
+
   private refreshSoon(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => { void this.refresh(); }, SETTLE_MS);
+    this.timer ??= setTimeout(() => { void this.refresh(); }, SETTLE_MS);
   }
 
   private changed(): void {

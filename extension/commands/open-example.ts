@@ -21,7 +21,8 @@ export async function openExample(context: Context, args: Arguments): Promise<st
 }
 
 async function askWhere(): Promise<string | undefined> {
-  if (!vscode.workspace.workspaceFolders) return 'window';
+  // An empty window stays: opening the folder would close a walkthrough that is being read.
+  if (!vscode.workspace.workspaceFolders) return 'file';
   const items = [
     { label: vscode.l10n.t('Open the model file here'), value: 'file' },
     { label: vscode.l10n.t('Open the folder in a new window'), value: 'window' },

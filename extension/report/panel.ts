@@ -26,6 +26,11 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
     return this.panels.size;
   }
 
+  /** Number of open reports whose page has asked for its data and was given it. */
+  get filled(): number {
+    return [...this.panels.values()].filter((panel) => panel.isFilled).length;
+  }
+
   show(target: ModelTarget, path?: string): void {
     const open = this.panels.get(keyOf(target));
     if (open) {
@@ -48,7 +53,7 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
 
   private adopt(panel: vscode.WebviewPanel, target: ModelTarget, path?: string): void {
     const key = keyOf(target);
-    panel.iconPath = this.context.file('media', 'icons', 'bitlens.svg');
+    panel.iconPath = { light: this.context.file('media', 'icons', 'report-light.svg'), dark: this.context.file('media', 'icons', 'report-dark.svg') };
     this.panels.set(key, new ReportPanel(this.context, panel, target, path));
     void this.remember(panel.title, target);
     panel.onDidDispose(() => {
@@ -84,8 +89,10 @@ const keyOf = (target: ModelTarget): string => `${vscode.Uri.parse(target.uri).t
 /** One panel and its conversation with the page. */
 class ReportPanel {
   private ready = false;
-  private shown = false;
-  private pending: vscode.CancellationTokenSource | undefined;
+  /** What the page shows, to tell a change that matters from one that does not; undefined when it shows nothing. */
+  private shown: string | undefined;
+  private busy = false;
+  private again = false;
   private timer: NodeJS.Timeout | undefined;
   private readonly life = new vscode.CancellationTokenSource();
 
@@ -101,11 +108,14 @@ class ReportPanel {
     ];
     panel.onDidDispose(() => {
       clearTimeout(this.timer);
-      this.pending?.cancel();
       this.life.cancel();
       for (const listener of listeners) listener.dispose();
     });
     webview.html = shellHtml(webview, context.extension.extensionUri, 'report', panel.title);
+  }
+
+  get isFilled(): boolean {
+    return this.shown !== undefined;
   }
 
   reveal(path: string | undefined): void {
@@ -118,7 +128,7 @@ class ReportPanel {
       case 'ready':
         // A page that was hidden is loaded anew when it is shown again.
         this.ready = true;
-        this.shown = false;
+        this.shown = undefined;
         return this.sendData();
       case 'detail':
         return this.sendDetail(message.path);
@@ -134,34 +144,39 @@ class ReportPanel {
   }
 
   private sendSoon(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => { void this.sendData(); }, SETTLE_MS);
+    this.timer ??= setTimeout(() => { this.timer = undefined; void this.sendData(); }, SETTLE_MS);
   }
 
   private async sendData(): Promise<void> {
     if (!this.ready) return;
-    this.pending?.cancel();
-    const source = (this.pending = new vscode.CancellationTokenSource());
+    if (this.busy) {
+      this.again = true;
+      return;
+    }
+    this.busy = true;
     try {
-      const report = await this.context.server.request('bitlens/report', this.target, source.token);
-      if (this.pending !== source) return;
-      await this.post({ type: 'data', report });
-      this.shown = true;
+      const report = await this.context.server.request('bitlens/report', this.target, this.life.token);
+      // Most edits change no number: the page is left alone then, with its scroll position and open layer.
+      const content = JSON.stringify({ ...report, generatedAt: '' });
+      if (content !== this.shown) await this.post({ type: 'data', report });
+      this.shown = content;
       const path = this.path;
       this.path = undefined;
       if (path !== undefined) await this.sendDetail(path);
     } catch (error) {
-      if (this.pending !== source || isCancellation(error)) return;
+      if (isCancellation(error)) return;
       this.context.log.error(`Report: ${messageOf(error)}`);
+      this.shown = undefined;
       await this.post({ type: 'error', message: messageOf(error) });
     } finally {
-      source.dispose();
-      if (this.pending === source) this.pending = undefined;
+      this.busy = false;
+      if (this.again) this.sendSoon();
+      this.again = false;
     }
   }
 
   private async sendDetail(path: string): Promise<void> {
-    if (!this.shown) {
+    if (this.shown === undefined) {
       this.path = path;
       return;
     }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import * as vscode from 'vscode';
 import type { BitlensApi } from '../../extension/api';
-import { eventually, extension, openModel, test, testing } from './harness';
+import { eventually, extension, figures, openModel, test, testing } from './harness';
 
 interface Manifest { readonly contributes: { readonly commands: readonly { readonly command: string }[]; readonly views: Record<string, readonly { readonly id: string }[]> } }
 
@@ -10,7 +10,8 @@ test('a Python file activates the extension and starts the server', async () => 
   const cold = !extension().isActive;
   const begun = performance.now();
   if (cold) await extension().activate();
-  console.log(`# activation took ${(performance.now() - begun).toFixed(0)} ms${cold ? ', loading included' : ' (it was active already)'}; activate() itself ${testing().activationMs.toFixed(1)} ms`);
+  figures.activationMs = cold ? performance.now() - begun : testing().activationMs;
+  console.log(`# activation took ${figures.activationMs.toFixed(0)} ms${cold ? ', loading included' : ' (loading not included: it was active already)'}; activate() itself ${testing().activationMs.toFixed(1)} ms`);
   await openModel();
   await eventually('the server', () => testing().context.server.state === 'running');
 });

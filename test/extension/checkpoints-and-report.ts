@@ -40,6 +40,7 @@ test('the report opens once per model', async () => {
   const tab = await eventually('the report', () => tabs().find(({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith('bitlens.report')));
   assert.match(tab.label, /model\.py/);
   assert.equal(testing().reports.size, 1);
+  await eventually('the page to ask for its data and to get it', () => testing().reports.filled === 1);
   await vscode.window.tabGroups.close(tab);
   await eventually('the report to be forgotten', () => testing().reports.size === 0);
 });

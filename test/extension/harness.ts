@@ -13,6 +13,9 @@ export function test(name: string, body: Body): void {
   tests.push({ name, body });
 }
 
+/** Measured on the way, printed at the end. */
+export const figures: { activationMs?: number } = {};
+
 export interface Outcome { readonly name: string; readonly ok: boolean; readonly milliseconds: number; readonly error?: string }
 
 /** Runs what was registered, or those whose name holds `only`. */

@@ -1,7 +1,7 @@
 /** Entry of the suite that runs inside the extension host, on a copy of examples/shakespeare-gpt. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { extension, runAll } from './harness';
+import { figures, runAll } from './harness';
 import './activation';
 import './editor-features';
 import './views';
@@ -14,13 +14,13 @@ import './resilience';
 export async function run(): Promise<void> {
   const outcomes = await runAll(process.env.BITLENS_TEST_ONLY);
   const failed = outcomes.filter(({ ok }) => !ok);
-  const activationMs = extension().exports?.testing.activationMs;
+  const { activationMs } = figures;
   const result = { passed: outcomes.length - failed.length, failed: failed.length, activationMs, outcomes };
   const file = process.env.BITLENS_TEST_RESULT;
   if (file) {
     mkdirSync(path.dirname(file), { recursive: true });
     writeFileSync(file, JSON.stringify(result, null, 2));
   }
-  console.log(`extension host: ${result.passed} passed, ${result.failed} failed; activation took ${activationMs?.toFixed(1)} ms`);
+  console.log(`extension host: ${result.passed} passed, ${result.failed} failed; activation took ${activationMs?.toFixed(0) ?? '?'} ms`);
   if (failed.length > 0 || outcomes.length === 0) throw new Error(`failed: ${failed.map(({ name }) => name).join('; ') || 'no test ran'}`);
 }
