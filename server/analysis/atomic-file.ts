@@ -24,7 +24,7 @@ export async function writeFileAtomic(target: string, text: string, signal?: Abo
     }
     await rename(temporary, target);
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined); // the first error is the one to show
     if (signal?.aborted) throw error;
     throw new UserError(`cannot write ${target}: ${messageOf(error)}. Choose a path in a folder that can be written`);
   }

@@ -1,5 +1,6 @@
 /** Reading JSON that people write: every complaint names the file and the path of the value (`models[0].class`). */
 import { readFile, stat } from 'node:fs/promises';
+import { JsonScanner, JsonSyntaxError } from '../../kernels/checkpoint/json-scanner';
 import { didYouMean, messageOf, UserError } from './user-error';
 
 /** Files people write by hand are small; anything larger was given by mistake. */
@@ -18,14 +19,41 @@ export async function readJsonFile(file: string, what: string): Promise<unknown>
   return parseJson(text, file, what);
 }
 
+/** Deeper than anything people write; a file nested further is an attack or a mistake. */
+const MAX_DEPTH = 64;
+
+/**
+ * JSON by the grammar, with what JSON.parse passes over refused: a name given twice in one object (the second would
+ * silently win). Complaints name the line.
+ *
+ * @throws UserError
+ */
 export function parseJson(text: string, file: string, what: string): unknown {
+  const bytes = Buffer.from(text.replace(/^\uFEFF/, ''), 'utf8');
+  const lineOf = (offset: number): number => bytes.subarray(0, offset).toString('utf8').split('\n').length;
   try {
-    return JSON.parse(text.replace(/^\uFEFF/, ''));
+    const scanner = new JsonScanner(bytes, MAX_DEPTH);
+    refuseDuplicates(scanner, 0);
+    scanner.end();
+    return JSON.parse(bytes.toString('utf8'));
   } catch (error) {
-    const position = /position (\d+)/.exec(messageOf(error));
-    const line = position ? ` (line ${text.slice(0, Number(position[1])).split('\n').length})` : '';
-    throw new UserError(`${what} ${file} is not JSON${line}: ${messageOf(error)}`);
+    const line = error instanceof JsonSyntaxError ? ` (line ${lineOf(error.offset)})` : '';
+    throw new UserError(`${what} ${file} is not sound JSON${line}: ${messageOf(error)}`);
   }
+}
+
+function refuseDuplicates(scanner: JsonScanner, depth: number): void {
+  if (depth > MAX_DEPTH) scanner.fail(`it is nested more than ${MAX_DEPTH} deep`);
+  const next = String.fromCharCode(Math.max(0, scanner.peek()));
+  if (next === '{') {
+    const names = new Set<string>();
+    scanner.object((name, offset) => {
+      if (names.has(name)) scanner.fail(`the name ${JSON.stringify(name.slice(0, 80))} is given twice in one object`, offset);
+      names.add(name);
+      refuseDuplicates(scanner, depth + 1);
+    });
+  } else if (next === '[') scanner.array(() => refuseDuplicates(scanner, depth + 1));
+  else scanner.skipValue();
 }
 
 /** A value with its place, for checks that read like the schema. */

@@ -416,7 +416,7 @@ export class AnalysisService {
     try {
       return await this.checkpoints.open(path.resolve(file), signal);
     } catch (error) {
-      if (error instanceof CheckpointError) throw new UserError(`${file}: ${error.message}`);
+      if (error instanceof CheckpointError) throw new UserError(`${file}: ${error.message}`, error.problem);
       throw error;
     }
   }
@@ -518,9 +518,14 @@ function emptyRecipe(analysis: ModelAnalysis, folder: string): Recipe {
   };
 }
 
+/** @throws UserError with the reader's message when the checkpoint was refused. */
+export function refuseBroken({ checkpointError: problem, checkpointPath }: ModelAnalysis): void {
+  if (problem) throw new UserError(`${checkpointPath}: ${problem.message}${problem.offset === undefined ? '' : ` (byte ${problem.offset})`}. ${problem.fix}`, problem);
+}
+
 /** @throws UserError when the analysis has no model joined with a checkpoint. */
 export function requireModel(analysis: ModelAnalysis): void {
   if (!analysis.root || !analysis.link) throw new UserError(`${analysis.source} has no module class that could be the model`);
-  if (analysis.checkpointError) throw new UserError(`${analysis.checkpointPath}: ${analysis.checkpointError.message}${analysis.checkpointError.offset === undefined ? '' : ` (byte ${analysis.checkpointError.offset})`}. ${analysis.checkpointError.fix}`);
+  refuseBroken(analysis);
   if (!analysis.checkpoint) throw new UserError(`${analysis.source}: ${analysis.checkpointReason ?? 'there is no checkpoint'}`);
 }

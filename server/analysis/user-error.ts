@@ -1,6 +1,9 @@
+import type { CheckpointProblem } from '../../kernels/checkpoint/checkpoint';
+
 /** Something the user can put right: shown as it is, without a stack, and never retried. */
 export class UserError extends Error {
-  constructor(message: string) {
+  /** `problem`: the checkpoint's, when that is what is wrong. */
+  constructor(message: string, readonly problem?: CheckpointProblem) {
     super(message);
     this.name = 'UserError';
   }

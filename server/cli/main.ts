@@ -1,6 +1,6 @@
 /** The command line: finds the verb, runs it, and turns what happens into an exit code (0 fine, 1 findings, 2 bad usage or input). */
 import { JobCancelled } from '../../kernels/jobs/job';
-import { messageOf, nearest } from '../analysis/user-error';
+import { messageOf, nearest, UserError } from '../analysis/user-error';
 import { createAnalysis, type Analysis } from '../analysis/create';
 import { DEFAULT_SETTINGS } from '../protocol';
 import { commandHelp, parseArguments, UsageError, type Arguments } from './arguments';
@@ -35,10 +35,11 @@ function help(): string {
   ].join('\n');
 }
 
-/** One line, whatever was thrown. Stacks are for us: BITLENS_DEBUG=1 shows them. */
-function complain(error: unknown): void {
+/** One line, whatever was thrown; with --json also a document, so that a script always has one to read. BITLENS_DEBUG=1 shows stacks. */
+function complain(error: unknown, json: boolean): void {
   const stack = process.env.BITLENS_DEBUG && error instanceof Error ? `\n${error.stack}` : '';
   process.stderr.write(`bitlens: ${plain(messageOf(error).replace(/\s*\n\s*/g, ' '), 2000)}${stack}\n`);
+  if (json) process.stdout.write(`${JSON.stringify({ error: messageOf(error), ...(error instanceof UserError && error.problem ? { problems: [error.problem] } : {}) })}\n`);
 }
 
 function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, open: (analysis: Analysis) => void): VerbContext {
@@ -119,7 +120,8 @@ function exit(code: number): void {
 // `bitlens ... | head` closes the pipe early: that is no error of ours.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : BAD_INPUT));
 
-main(process.argv.slice(2)).then(exit, (error: unknown) => {
-  complain(error);
+const argv = process.argv.slice(2);
+main(argv).then(exit, (error: unknown) => {
+  complain(error, argv.includes('--json') || argv.includes('--sarif'));
   exit(BAD_INPUT);
 });

@@ -1,5 +1,6 @@
 /** bitlens layers: the model's layers with their tensors. */
 import type { Layer } from '../../linking/layer';
+import { refuseBroken } from '../../analysis/service';
 import { UserError } from '../../analysis/user-error';
 import type { ModelAnalysis } from '../../analysis/model-analysis';
 import type { Verb } from '../context';
@@ -54,8 +55,8 @@ export const layers: Verb = {
   },
   async run(context) {
     const analysis = await analyseTarget(context);
-    const { root, link, checkpoint, checkpointError, tree } = analysis;
-    if (checkpointError) throw new UserError(`${analysis.checkpointPath}: ${checkpointError.message}${checkpointError.offset === undefined ? '' : ` (byte ${checkpointError.offset})`}. ${checkpointError.fix}`);
+    const { root, link, checkpoint, tree } = analysis;
+    refuseBroken(analysis);
     if (!root || !link || !tree) throw new UserError(`${analysis.source} defines no nn.Module that could be the model. TARGET is a file with one, or file.py:Class`);
     const rows = moduleRows(analysis);
     if (context.json) {
