@@ -113,11 +113,15 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
   let best = await make(query.args ?? null, query.args ? query.namedBy ?? 'the caller' : null);
   if (query.args || !query.checkpoint) return best;
   const { fit } = best ?? { fit: null };
-  if (fit && fit.missing === 0 && fit.misshaped === 0 && fit.vague === 0 && best!.link.unlinkedTensors.length === 0) return best;
+  const needy = candidate.missingArguments.length > 0;
+  if (fit && !needy && fit.missing === 0 && fit.misshaped === 0 && fit.vague === 0 && best!.link.unlinkedTensors.length === 0) return best;
   for (const source of query.values) {
     const args = argumentsFrom(parametersOf(candidate), source);
     const variant = args ? await make(args, source.from) : null;
-    if (variant && (!best || compareFit(variant.fit, best.fit) < 0 || (compareFit(variant.fit, best.fit) === 0 && variant.fit.vague < best.fit.vague))) best = variant;
+    if (!variant) continue;
+    // Values that contradict the weights are of another model. Where the names explain as much, known sizes beat unknown ones.
+    const order = best ? compareFit(variant.fit, best.fit) : -1;
+    if (order < 0 || (order === 0 && (variant.fit.vague < best!.fit.vague || (needy && best!.argsFrom === null && variant.fit.misshaped === 0)))) best = variant;
   }
   return best;
 }
