@@ -17,8 +17,8 @@ export interface WorkerContext {
   readonly state: Map<string, unknown>;
 }
 
-/** Runs one task kind on a worker thread. Tasks and results are plain data. */
-export type WorkerTask = (task: unknown, context: WorkerContext) => unknown;
+/** Runs one task kind on a worker thread. Tasks and results are plain data; each function names its own task type. */
+export type WorkerTask = (task: never, context: WorkerContext) => unknown;
 
 const transfers = new WeakMap<object, readonly ArrayBuffer[]>();
 
