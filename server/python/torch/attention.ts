@@ -1,6 +1,6 @@
 /** MultiheadAttention and the Transformer family, whose layers are deep copies of one prototype. */
 import {
-  both, child, childFrom, dim, equal, given, isTableModule, module, parameter, repeated, times, truth, when,
+  both, child, childFrom, dim, equal, given, isTableModule, module, over, parameter, repeated, times, truth, when,
   type Content, type TableModule, type TorchArgs, type TorchChild, type TorchModuleSpec,
 } from './spec';
 
@@ -23,6 +23,10 @@ const multihead: Content = (a) => {
     children: [child('out_proj', 'torch.nn.modules.linear.NonDynamicallyQuantizableLinear', { in_features: a.embed_dim, out_features: a.embed_dim, bias: a.bias })],
   };
 };
+
+/** `kdim` and `vdim` are filled in; heads share the width evenly. */
+const attributes = (a: TorchArgs): Record<string, unknown> =>
+  ({ kdim: width(a.kdim, a.embed_dim), vdim: width(a.vdim, a.embed_dim), head_dim: over(a.embed_dim, a.num_heads) ?? undefined });
 
 const LAYER = 'd_model, nhead, dim_feedforward=2048, dropout=0.1, activation=F.relu, layer_norm_eps=1e-05, batch_first=False, '
   + 'norm_first=False, bias=True, device=None, dtype=None';
@@ -88,7 +92,7 @@ const quantizableMultihead: Content = (a) => ({
 });
 
 export const attentionFamily: readonly TorchModuleSpec[] = [
-  module('torch.nn.MultiheadAttention', MULTIHEAD, multihead, { role: 'attention' }),
+  module('torch.nn.MultiheadAttention', MULTIHEAD, multihead, { role: 'attention', attributes }),
   module('torch.nn.TransformerEncoderLayer', LAYER, encoderLayer, { role: 'other' }),
   module('torch.nn.TransformerDecoderLayer', LAYER, decoderLayer, { role: 'other' }),
   module('torch.nn.TransformerEncoder', 'encoder_layer, num_layers, norm=None, enable_nested_tensor=True, mask_check=True', stack('encoder_layer'), { role: 'other' }),

@@ -71,6 +71,11 @@ export interface TorchModuleSpec {
    * `undefined` when unknown, opaque handles for module-valued arguments. Never throws.
    */
   build(args: TorchArgs): TorchContent;
+  /**
+   * Attributes of an instance that differ from the constructor argument of the same name, or have none: the tuple that
+   * `kernel_size=3` becomes, `num_patches` of a patch embedding. An attribute not listed has the argument's value.
+   */
+  attributes?(args: TorchArgs): Readonly<Record<string, unknown>>;
   /** Which dimension of `weight` is the output channel: 0 when absent, 1 for transposed convolutions and Conv1D of GPT-2. */
   readonly outputAxis?: number;
   /** Absent = it never holds a tensor of its own. */
@@ -107,7 +112,7 @@ export type Content = (args: TorchArgs) => Partial<TorchContent>;
 
 /** One row of the table. `signature` is the text between the parentheses of `__init__`, without self and annotations. */
 export function module(
-  qualifiedName: string, signature: string, content?: Content, extra: { role?: TorchRole; outputAxis?: number } = {},
+  qualifiedName: string, signature: string, content?: Content, extra: Pick<TorchModuleSpec, 'role' | 'outputAxis' | 'attributes'> = {},
 ): TorchModuleSpec {
   return {
     qualifiedName,
@@ -221,6 +226,10 @@ export function tensorShape(value: unknown): Dim[] | null {
   const shape = typeof value === 'object' && value !== null && 'shape' in value ? (value as { shape: unknown }).shape : undefined;
   return Array.isArray(shape) ? shape.map(dim) : null;
 }
+
+/** {@link tuple} as an attribute value, where an unknown is undefined and a string (`padding='same'`) stays itself. */
+export const attributeTuple = (value: unknown, n: number): unknown =>
+  (value === undefined || typeof value === 'string' ? value : tuple(value, n).map((item) => item ?? undefined));
 
 /** A size given as one number or a sequence of them (`normalized_shape`). Null when even the rank is unknown. */
 export function shapeOf(value: unknown): Dim[] | null {

@@ -3,7 +3,7 @@
  * between releases of a package, or depends on its run-time state, is not here: an unknown module is better than a guess.
  */
 import {
-  called, child, childFrom, dim, given, module, parameter, plus, shapeOf, times, truth, tuple, weightless, when,
+  attributeTuple, called, child, childFrom, dim, given, module, over, parameter, plus, shapeOf, times, truth, tuple, weightless, when,
   buffer, type Content, type TorchArgs, type TorchChild, type TorchModuleSpec,
 } from './spec';
 
@@ -41,6 +41,16 @@ const patchEmbed: Content = (a) => ({
   ],
 });
 
+/** Models size their position embedding by `patch_embed.num_patches`. */
+const patchGrid = (a: TorchArgs): Record<string, unknown> => {
+  const [size, patch] = [tuple(a.img_size, 2), tuple(a.patch_size, 2)];
+  const grid = [0, 1].map((axis) => over(size[axis], patch[axis]) ?? undefined);
+  return {
+    img_size: attributeTuple(a.img_size, 2), patch_size: attributeTuple(a.patch_size, 2), grid_size: grid,
+    patches_resolution: grid, num_patches: times(...grid) ?? undefined,
+  };
+};
+
 const timmAttention: Content = (a) => {
   const heads = dim(a.num_heads);
   const width = dim(a.dim);
@@ -74,7 +84,7 @@ const timm: readonly TorchModuleSpec[] = [
   ...weightless('timm.layers', 'DropPath(drop_prob=0.0, scale_by_keep=True)\nFormat(*args, **kwargs)'),
   module('timm.layers.Mlp', 'in_features, hidden_features=None, out_features=None, act_layer=nn.GELU, norm_layer=None, bias=True, drop=0.0, use_conv=False', mlp),
   module('timm.layers.PatchEmbed', 'img_size=224, patch_size=16, in_chans=3, embed_dim=768, norm_layer=None, flatten=True, output_fmt=None, '
-    + 'bias=True, strict_img_size=True, dynamic_img_pad=False', patchEmbed),
+    + 'bias=True, strict_img_size=True, dynamic_img_pad=False', patchEmbed, { attributes: patchGrid }),
   module('timm.layers.LayerScale', 'dim, init_values=1e-05, inplace=False', (a) => ({ parameters: [parameter('gamma', [dim(a.dim)])] })),
   module('timm.layers.LayerNorm2d', 'num_channels, eps=1e-06, affine=True', (a) => ({
     parameters: when(truth(a.affine), parameter('weight', [dim(a.num_channels)]), parameter('bias', [dim(a.num_channels)])) }), { role: 'norm' }),
