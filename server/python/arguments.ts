@@ -1,0 +1,102 @@
+/** What a root is built with: arguments given by the user, else defaults, else configurations the source itself supplies. */
+import type { Expr } from './syntax/ast';
+import { PyClass, PyDict, PyFloat, PyFunction, PyList, type Arguments, type Value } from './values/values';
+import { callValue, noArguments } from './evaluation/calls';
+import { evaluate } from './evaluation/expressions';
+import type { Machine } from './evaluation/machine';
+import type { ModuleScope } from './evaluation/scope';
+import { spanOf } from './syntax/ast';
+import { isModuleClass } from './library/types';
+import { requiredFields } from './library/dataclasses';
+import { torchClass } from './library/torch-classes';
+
+/** JSON as a Python value; objects can be read by item and by attribute. */
+export function fromJson(value: unknown): Value {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return typeof value === 'string' ? namedClass(value) ?? value : value;
+  if (typeof value === 'number') return Number.isInteger(value) ? value : new PyFloat(value);
+  if (Array.isArray(value)) return new PyList(value.map(fromJson));
+  if (typeof value !== 'object') return null;
+  const made = new PyDict(Object.entries(value).map(([key, item]) => [key, fromJson(item)] as const));
+  made.attributeAccess = true;
+  return made;
+}
+const namedClass = (text: string): PyClass | undefined => (/^(torch\.)?nn\.[A-Z]\w*$/.test(text) ? torchClass(text.startsWith('torch.') ? text : `torch.${text}`) : undefined);
+
+/** The function whose parameters a root takes, without `self`. */
+export function signatureOf(target: PyClass | PyFunction): { fn: PyFunction; parameters: PyFunction['definition']['parameters'] } | null {
+  if (target instanceof PyFunction) return { fn: target, parameters: target.definition.parameters };
+  const init = target.lookup('__init__');
+  return init instanceof PyFunction ? { fn: init, parameters: init.definition.parameters.slice(1) } : null;
+}
+
+/** Required parameters that neither a default nor a configuration class fills. */
+export function missingArguments(machine: Machine, target: PyClass | PyFunction): string[] {
+  const signature = signatureOf(target);
+  if (!signature) return target instanceof PyClass && target.kind === 'dataclass' ? requiredFields(target) : [];
+  return required(signature).filter((parameter) => !configurationFor(machine, target, signature.fn, parameter)).map((parameter) => parameter.name);
+}
+const required = ({ fn, parameters }: NonNullable<ReturnType<typeof signatureOf>>): PyFunction['definition']['parameters'] =>
+  parameters.filter((parameter) => parameter.kind !== 'varargs' && parameter.kind !== 'kwargs' && !fn.defaults.has(parameter.name));
+
+/** Arguments for building a root. What is assumed is recorded. */
+export function rootArguments(machine: Machine, target: PyClass | PyFunction, given: Readonly<Record<string, unknown>>): Arguments {
+  const signature = signatureOf(target);
+  const keywords = new Map<string, Value>(Object.entries(given).map(([name, value]) => [name, fromJson(value)] as const));
+  const names = new Set(signature?.parameters.map((parameter) => parameter.name));
+  if (signature && !signature.parameters.some((parameter) => parameter.kind === 'kwargs')) {
+    for (const name of keywords.keys()) if (!names.has(name)) machine.note({ reason: `${name} is not a parameter of ${target.name}`, span: spanOf(signature.fn.definition) });
+  }
+  if (!signature) return { positional: [], keywords };
+  for (const parameter of required(signature)) {
+    if (keywords.has(parameter.name)) continue;
+    const span = spanOf(parameter.annotation ?? signature.fn.definition);
+    const cls = configurationFor(machine, target, signature.fn, parameter);
+    if (cls) {
+      keywords.set(parameter.name, callValue(machine, cls, noArguments, span));
+      machine.assume(`${parameter.name} = ${cls.name}() with all defaults`, cls.span ?? span);
+    } else keywords.set(parameter.name, machine.unknown(`argument ${parameter.name} of ${target.name} is not given`, span));
+  }
+  return { positional: [], keywords };
+}
+
+const CONFIG_PARAMETER = /^(config|cfg|conf|args|params|hparams|hps|hp|opt|opts|options|model_args|model_config|configs|c|mc)$/i;
+const CONFIG_CLASS = /(Config|Args|Arguments|Cfg|Params|Parameters|HParams|Hyperparameters|Options|Settings)$/;
+
+/** The class in the source that such a parameter is an object of, when it can be built without arguments. */
+function configurationFor(machine: Machine, target: PyClass | PyFunction, fn: PyFunction, parameter: PyFunction['definition']['parameters'][number]): PyClass | null {
+  const { module } = fn.closure;
+  if (parameter.annotation) {
+    const cls = annotatedClass(machine, parameter.annotation, fn, module);
+    return cls && buildable(cls) ? cls : null;
+  }
+  if (!CONFIG_PARAMETER.test(parameter.name)) return null;
+  const candidates = [...module.boundNames()].filter((name) => CONFIG_CLASS.test(name))
+    .map((name) => module.lookup(machine, name)).filter((value): value is PyClass => value instanceof PyClass && buildable(value));
+  const wanted = [`${target.name}Config`, `${target.name}Args`, `${target.name}Cfg`];
+  return candidates.find((cls) => wanted.includes(cls.name)) ?? (candidates.length === 1 ? candidates[0]! : null);
+}
+
+function annotatedClass(machine: Machine, annotation: Expr, fn: PyFunction, module: ModuleScope): PyClass | null {
+  switch (annotation.kind) {
+    case 'str': {
+      const value = /^[A-Za-z_]\w*$/.test(annotation.value) ? module.lookup(machine, annotation.value) : undefined;
+      return value instanceof PyClass ? value : null;
+    }
+    case 'name': case 'attribute': {
+      const value = evaluate(machine, annotation, fn.closure);
+      return value instanceof PyClass ? value : null;
+    }
+    // Optional[Config], Union[Config, dict], Config | None
+    case 'subscript': return annotatedClass(machine, annotation.index.kind === 'tuple' ? annotation.index.items[0]! : annotation.index, fn, module);
+    case 'binary': return annotatedClass(machine, annotation.left, fn, module);
+    default: return null;
+  }
+}
+
+/** A plain class of the workspace whose constructor needs nothing. */
+function buildable(cls: PyClass): boolean {
+  if (cls.span === null || isModuleClass(cls) || cls.kind === 'enum') return false;
+  if (cls.kind === 'dataclass' || cls.kind === 'namedtuple') return requiredFields(cls).length === 0;
+  const signature = signatureOf(cls);
+  return !signature || required(signature).length === 0;
+}

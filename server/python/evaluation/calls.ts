@@ -1,0 +1,150 @@
+/** Calling things: binding arguments to parameters, running function bodies, making instances. */
+import type { SourceSpan } from '../module-tree';
+import { spanOf, type Expr } from '../syntax/ast';
+import {
+  BoundMethod, Builtin, Choice, Instance, Namespace, Opaque, Partial, PyClass, PyDict, PyFunction, PyList, PyTuple, SuperProxy, UnknownValue,
+  type Arguments, type Value,
+} from '../values/values';
+import { callNamespace } from '../library/libraries';
+import { isModuleClass } from '../library/types';
+import { getAttribute } from './attributes';
+import { instantiate } from './classes';
+import { describe, evaluate, evaluateArguments, lookupName } from './expressions';
+import type { Machine } from './machine';
+import { Environment } from './scope';
+import { executeBlock } from './statements';
+
+export const noArguments: Arguments = { positional: [], keywords: new Map() };
+
+export function callExpression(machine: Machine, node: Extract<Expr, { kind: 'call' }>, env: Environment): Value {
+  if (node.callee.kind === 'name') {
+    const special = scopeCall(machine, node, node.callee.name, env);
+    if (special !== undefined) return special;
+  }
+  const callee = evaluate(machine, node.callee, env);
+  const args = evaluateArguments(machine, node.args, env);
+  const site = spanOf(node);
+  machine.site = site;
+  return callValue(machine, callee, args, site, node);
+}
+
+/** Calls that need the scope they stand in. */
+function scopeCall(machine: Machine, node: Extract<Expr, { kind: 'call' }>, name: string, env: Environment): Value | undefined {
+  if (!/^(super|locals|globals|vars|eval|dir)$/.test(name) || env.holder(name)) return undefined;
+  if (name === 'super') {
+    if (node.args.length >= 2) {
+      const [cls, self] = node.args.map((argument) => evaluate(machine, argument.value, env));
+      return cls instanceof PyClass ? new SuperProxy(cls, self!) : machine.unknown(`super(): ${describe(node.args[0]!.value)} is not known`, node);
+    }
+    for (let scope: Environment | null = env; scope; scope = scope.parent) if (scope.cls && scope.self !== undefined) return new SuperProxy(scope.cls, scope.self);
+    return machine.unknown('super() outside a method', node);
+  }
+  if (name === 'locals') {
+    const made = new PyDict();
+    for (const [key, value] of env.variables) made.set(key, value);
+    return made;
+  }
+  if (name === 'globals') return new Builtin('globals()', (_, args) => (typeof args.positional[0] === 'string' ? lookupName(machine, args.positional[0], env) : machine.unknown('a global whose name is not known', node)));
+  if (name === 'eval' && node.args.length > 0) {
+    const text = evaluate(machine, node.args[0]!.value, env);
+    if (typeof text !== 'string') return text;
+    return evaluateText(machine, text, env) ?? machine.unknown(`eval(${JSON.stringify(text)}) is not evaluated`, node);
+  }
+  return undefined;
+}
+
+/** `eval` of a dotted name or a plain literal only. */
+function evaluateText(machine: Machine, source: string, env: Environment): Value | undefined {
+  const text = source.trim();
+  if (text === 'None') return null;
+  if (text === 'True' || text === 'False') return text === 'True';
+  if (/^-?\d+$/.test(text)) return Number(text);
+  if (!/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(text)) {
+    const call = /^([A-Za-z_][\w.]*)\(\s*\)$/.exec(text);
+    if (!call) return undefined;
+    const callee = evaluateText(machine, call[1]!, env);
+    return callee === undefined ? undefined : callValue(machine, callee, noArguments, machine.site ?? NOWHERE);
+  }
+  const [first, ...rest] = text.split('.');
+  let value = lookupName(machine, first!, env);
+  for (const name of rest) value = getAttribute(machine, value, name);
+  return value;
+}
+const NOWHERE: SourceSpan = { file: '', startLine: 0, startColumn: 0, endLine: 0, endColumn: 0 };
+
+/** Calls a value. `site` is the call expression: what a module made here is said to be constructed by. */
+export function callValue(machine: Machine, callee: Value, args: Arguments, site: SourceSpan, node?: Expr): Value {
+  machine.step();
+  if (callee instanceof PyFunction) return callFunction(machine, callee, args, site);
+  if (callee instanceof BoundMethod) return callValue(machine, callee.callee, { ...args, positional: [callee.self, ...args.positional] }, site, node);
+  if (callee instanceof Builtin) return machine.call(() => callee.call(machine, args, site));
+  if (callee instanceof PyClass) return machine.call(() => instantiate(machine, callee, args, site));
+  if (callee instanceof Partial) {
+    return callValue(machine, callee.callee, { ...args, positional: [...callee.args.positional, ...args.positional], keywords: new Map([...callee.args.keywords, ...args.keywords]) }, site, node);
+  }
+  if (callee instanceof Choice) {
+    return Choice.of(machine.fork(callee.options.map((option) => () => callValue(machine, option, args, site, node)), callee.why), callee.why);
+  }
+  if (callee instanceof Instance) {
+    const method = callee.cls.lookup('__call__');
+    if (method instanceof PyFunction && !isModuleClass(callee.cls)) return callFunction(machine, method, { ...args, positional: [callee, ...args.positional] }, site);
+    return machine.unknown(`the result of running ${callee.cls.name}`, site);
+  }
+  if (callee instanceof UnknownValue) {
+    const { origin } = callee;
+    return new UnknownValue(callee.reason, callee.span ?? site, origin ? { ...origin, called: site } : undefined);
+  }
+  if (callee instanceof Opaque) return callee;
+  if (callee instanceof Namespace) {
+    const call = callNamespace(callee);
+    return call ? call.call(machine, args, site) : machine.unknown(`${callee.name}(…) is not evaluated`, site);
+  }
+  return machine.unknown(`${node && node.kind === 'call' ? describe(node.callee) : 'this'} cannot be called`, site);
+}
+
+export function callFunction(machine: Machine, fn: PyFunction, args: Arguments, site: SourceSpan): Value {
+  return machine.call(() => {
+    const env = new Environment(fn.closure.module, fn.closure, 'function', Infinity);
+    const bound = bindArguments(machine, fn, args, site);
+    for (const [name, value] of bound) env.variables.set(name, value);
+    env.cls = fn.owner;
+    if (fn.owner) env.self = args.positional[0];
+    const statements = fn.definition.body.statements();
+    if (fn.definition.body.isGenerator) {
+      env.yields = [];
+      executeBlock(machine, statements, env);
+      return new PyList(env.yields, undefined, machine.loopDepth);
+    }
+    const outcome = executeBlock(machine, statements, env);
+    if (outcome.returned === undefined) return null;
+    return outcome.normal ? Choice.of([outcome.returned, null], machine.unknown(`${fn.name} may return nothing`, site)) : outcome.returned;
+  });
+}
+
+/** Python's rules for parameters. A required one that is missing is unknown, with the reason. */
+export function bindArguments(machine: Machine, fn: PyFunction, args: Arguments, site: SourceSpan): Map<string, Value> {
+  const bound = new Map<string, Value>();
+  const keywords = new Map(args.keywords);
+  let next = 0;
+  for (const parameter of fn.definition.parameters) {
+    const { name, kind } = parameter;
+    if (kind === 'varargs') {
+      const items = args.positional.slice(next);
+      next = args.positional.length;
+      bound.set(name, args.rest === undefined ? new PyTuple(items) : new PyList(items, args.rest, machine.loopDepth));
+    } else if (kind === 'kwargs') {
+      const made = new PyDict();
+      for (const [key, value] of keywords) made.set(key, value);
+      keywords.clear();
+      if (args.openKeywords) made.rest = args.openKeywords;
+      bound.set(name, made);
+    } else if (kind !== 'keyword' && next < args.positional.length) bound.set(name, args.positional[next++]!);
+    else if (kind !== 'positional' && keywords.has(name)) { bound.set(name, keywords.get(name)!); keywords.delete(name); }
+    else if (kind !== 'keyword' && args.rest !== undefined) bound.set(name, machine.unknown(`argument ${name} comes from a sequence of unknown length`, site));
+    else if (args.openKeywords && fn.defaults.has(name)) bound.set(name, Choice.of([fn.defaults.get(name)!, args.openKeywords], args.openKeywords));
+    else if (args.openKeywords) bound.set(name, args.openKeywords);
+    else if (fn.defaults.has(name)) bound.set(name, fn.defaults.get(name)!);
+    else bound.set(name, machine.unknown(`argument ${name} of ${fn.name === '__init__' && fn.owner ? fn.owner.name : fn.name} is not given`, site));
+  }
+  return bound;
+}

@@ -1,0 +1,70 @@
+/** Import statements: the libraries the interpreter knows, then the workspace, else unknown with the package's name. */
+import type { SourceSpan } from '../module-tree';
+import { spanOf, type Stmt } from '../syntax/ast';
+import { UnknownValue, type Value } from '../values/values';
+import { libraryModule, libraryMember, thirdPartyMember } from '../library/libraries';
+import { findAttribute } from './attributes';
+import { PyRaise, type Machine } from './machine';
+import type { Environment, ModuleScope } from './scope';
+
+/** `import a.b.c`: the top package, or with an alias the module itself. */
+export function importModule(machine: Machine, name: string, wantLeaf: boolean, env: Environment, span: SourceSpan): Value {
+  const top = name.split('.')[0]!;
+  const wanted = wantLeaf ? name : top;
+  const library = libraryModule(wanted);
+  if (library !== undefined && !libraryIsShadowed(top)) return library;
+  const module = machine.finder.find(wanted, env.module);
+  if (module) {
+    if (!wantLeaf && name !== top) machine.finder.find(name, env.module);
+    return module;
+  }
+  return external(machine, wanted, '', span);
+}
+const libraryIsShadowed = (_name: string): boolean => false;
+
+function external(machine: Machine, packageName: string, member: string, span: SourceSpan): Value {
+  if (machine.catches('ImportError')) throw new PyRaise('ImportError', `No module named ${packageName}`, span);
+  return externalValue(packageName, member, span);
+}
+export function externalValue(packageName: string, member: string, span: SourceSpan | undefined): UnknownValue {
+  return new UnknownValue(`imported from ${packageName}, which is not in the workspace`, span, { package: packageName, name: member });
+}
+
+/** `from a.b import c as d`, relative ones included. */
+export function importFrom(machine: Machine, node: Extract<Stmt, { kind: 'from' }>, env: Environment, bind: (name: string, value: Value) => void): void {
+  const name = node.level > 0 ? relativeName(env.module, node.level, node.module) : node.module;
+  const span = spanOf(node);
+  const module = node.level === 0 && libraryModule(name) !== undefined ? undefined : machine.finder.find(name, env.module);
+  if (node.names === '*') {
+    if (module) { env.module.addStar(module, env.index); return; }
+    const library = libraryModule(name);
+    if (library === undefined) external(machine, name, '*', span);
+    return;
+  }
+  for (const { name: member, alias } of node.names) {
+    bind(alias ?? member, importMember(machine, name, member, module, node.level > 0 ? env.module : null, span));
+  }
+}
+
+function importMember(machine: Machine, packageName: string, member: string, module: ModuleScope | undefined, from: ModuleScope | null, span: SourceSpan): Value {
+  if (module) {
+    const value = machine.guardCycle(`${module.file}\0${member}`, () => findAttribute(machine, module, member));
+    if (value !== undefined) return value;
+    const sub = machine.finder.find(packageName === '' ? member : `${packageName}.${member}`, from ?? module);
+    if (sub) return sub;
+    if (machine.catches('ImportError')) throw new PyRaise('ImportError', `cannot import ${member} from ${packageName}`, span);
+    return machine.unknown(`${packageName} does not define ${member}`, span);
+  }
+  const known = libraryMember(packageName, member) ?? thirdPartyMember(packageName, member);
+  if (known !== undefined) return known;
+  // A folder without __init__.py holds modules all the same.
+  const sub = machine.finder.find(packageName === '' ? member : `${packageName}.${member}`, from);
+  if (sub) return sub;
+  return external(machine, packageName, member, span);
+}
+
+export function relativeName(module: ModuleScope, level: number, rest: string): string {
+  const parts = module.package === '' ? [] : module.package.split('.');
+  const base = parts.slice(0, Math.max(0, parts.length - (level - 1))).join('.');
+  return base === '' ? rest : rest === '' ? base : `${base}.${rest}`;
+}

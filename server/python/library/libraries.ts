@@ -1,0 +1,231 @@
+/** Library modules by name. What a module here does not name exists and does not matter ({@link Opaque}). */
+import {
+  Builtin, Instance, Namespace, Opaque, Partial, PropertyValue, PyClass, PyDict, PyFunction, PyList, PySet, PyTuple, Tensor, UnknownValue, type Value,
+} from '../values/values';
+import { getAttribute, setAttribute } from '../evaluation/attributes';
+import { callValue, noArguments } from '../evaluation/calls';
+import { getItem } from '../evaluation/items';
+import { asNumber, valuesOf } from '../evaluation/iteration';
+import { binary } from '../evaluation/operators';
+import { builtinNames } from './builtins';
+import { asdict, attributeAccess, attributeDict, dataclass, field, fieldsOf, namedTupleClass, namedtuple, replace, simpleNamespace } from './dataclasses';
+import { automatic, enumClasses } from './enums';
+import { argumentParser } from './argparse';
+import { numpy } from './numpy';
+import { math } from './math';
+import { deepCopy } from './nn-module';
+import { argument, builtin, decorator, method, namespace, openNamespace, transparent } from './support';
+import { torchClass } from './torch-classes';
+import { torchModuleNamespace } from './torch-library';
+import { builtinTypes, moduleClass, nativeClass, objectClass } from './types';
+
+const abstract = (name: string): PyClass => nativeClass(name, { isInstance: isCollection(name) });
+function isCollection(name: string): (value: Value) => boolean {
+  const mapping = (value: Value): boolean => value instanceof PyDict;
+  const sequence = (value: Value): boolean => value instanceof PyList || value instanceof PyTuple || typeof value === 'string';
+  if (/Mapping/.test(name)) return mapping;
+  if (/Sequence/.test(name)) return sequence;
+  if (/^(Iterable|Collection|Container|Sized|Iterator|Generator|Reversible)$/.test(name)) return (value) => mapping(value) || sequence(value) || value instanceof PySet || (value instanceof Instance && value.cls.lookup('__iter__') !== undefined) || (value instanceof Tensor);
+  if (name === 'Callable') return (value) => value instanceof PyFunction || value instanceof Builtin || value instanceof PyClass || value instanceof Partial;
+  if (name === 'Number') return (value) => asNumber(value) !== undefined;
+  return () => false;
+}
+const collectionsAbc = namespace('collections.abc', Object.fromEntries(['Iterable', 'Sequence', 'MutableSequence', 'Mapping', 'MutableMapping', 'Callable', 'Iterator', 'Generator', 'Collection', 'Container', 'Sized', 'Hashable', 'Set', 'Reversible'].map((name) => [name, abstract(name)])));
+
+const orderedDict = nativeClass('OrderedDict', { construct: builtinTypes.dict.native.construct!, isInstance: (value) => value instanceof PyDict }, [builtinTypes.dict]);
+const defaultDict = nativeClass('defaultdict', { construct: (machine, args, site) => {
+  const made = builtinTypes.dict.native.construct!(machine, { ...args, positional: args.positional.slice(1) }, site) as PyDict;
+  const [factory] = args.positional;
+  if (factory !== undefined && factory !== null) made.factory = factory;
+  return made;
+} }, [builtinTypes.dict]);
+const userDict = nativeClass('UserDict', {}, [builtinTypes.dict]);
+
+const typingNames = new Map<string, Value>();
+const typing = new Namespace('typing', (name) => {
+  const known = typingNames.get(name);
+  if (known !== undefined) return known;
+  const made: Value = name === 'NamedTuple' ? namedTupleClass
+    : name === 'TYPE_CHECKING' ? false
+    : name === 'TypedDict' ? builtinTypes.dict
+    : name === 'Protocol' || name === 'Generic' ? nativeClass(name)
+    : /^(cast|assert_type)$/.test(name) ? builtin(name, (_, args) => args.positional[1] ?? args.positional[0] ?? null)
+    : /^(overload|final|no_type_check|runtime_checkable|override)$/.test(name) ? transparent(name)
+    : /^(Iterable|Sequence|Mapping|MutableMapping|Callable|Iterator|Collection|MutableSequence|Hashable)$/.test(name) ? abstract(name)
+    : name === 'List' ? builtinTypes.list : name === 'Dict' ? builtinTypes.dict : name === 'Tuple' ? builtinTypes.tuple : name === 'Set' ? builtinTypes.set : name === 'OrderedDict' ? orderedDict
+    : /^(TypeVar|NewType|ParamSpec|TypeVarTuple)$/.test(name) ? builtin(name, () => new Opaque(name))
+    : new Opaque(`typing.${name}`);
+  typingNames.set(name, made);
+  return made;
+});
+
+const partial = builtin('partial', (_, args) => (args.positional[0] instanceof UnknownValue ? args.positional[0] : new Partial(args.positional[0] ?? null, { ...args, positional: args.positional.slice(1) })));
+const cachedProperty = builtin('cached_property', (_, args) => new PropertyValue(args.positional[0] ?? null));
+const functools = openNamespace('functools', {
+  partial, partialmethod: partial, wraps: builtin('wraps', () => transparent('wraps')), lru_cache: decorator('lru_cache'), cache: decorator('cache'), total_ordering: transparent('total_ordering'), cached_property: cachedProperty,
+  singledispatch: transparent('singledispatch'), update_wrapper: transparent('update_wrapper'),
+  reduce: builtin('reduce', (m, args) => {
+    const [fn, source, start] = args.positional;
+    const sequence = valuesOf(m, source ?? null);
+    if (sequence.rest !== undefined || fn === undefined) return m.unknown('reduce(…) of something that is not known');
+    let total = start;
+    for (const item of sequence.items) { m.step(); total = total === undefined ? item : callValue(m, fn, { ...noArguments, positional: [total, item] }, m.site!); }
+    return total ?? null;
+  }),
+});
+
+const list = (items: Value[], rest?: Value): PyList => new PyList(items, rest);
+const itertools = openNamespace('itertools', {
+  chain: new Namespace('itertools.chain', (name) => (name === 'from_iterable' ? builtin('from_iterable', (m, args) => {
+    const outer = valuesOf(m, args.positional[0] ?? null);
+    const inner = [...outer.items].map((item) => valuesOf(m, item));
+    const rest = [...inner.flatMap((s) => (s.rest === undefined ? [] : [s.rest])), ...(outer.rest === undefined ? [] : [m.unknown('an element that is not known')])];
+    return list(inner.flatMap((s) => [...s.items]), rest[0]);
+  }) : undefined)),
+  repeat: builtin('repeat', (_, args) => { const count = argument(args, 1, 'times'); const n = count === undefined ? undefined : asNumber(count); return n === undefined ? list([], args.positional[0] ?? null) : list(Array.from({ length: Math.min(n, 100_000) }, () => args.positional[0] ?? null)); }),
+  cycle: builtin('cycle', (m, args) => { const items = [...valuesOf(m, args.positional[0] ?? null).items]; return items.length ? list(Array.from({ length: 2048 }, (_, i) => items[i % items.length]!)) : list([]); }),
+  count: builtin('count', (_, args) => { const [start, step] = [asNumber(args.positional[0] ?? 0) ?? 0, asNumber(args.positional[1] ?? 1) ?? 1]; return list(Array.from({ length: 4096 }, (_, i) => start + i * step)); }),
+  product: builtin('product', (m, args) => {
+    let rows: Value[][] = [[]];
+    const sources = args.positional.map((value) => [...valuesOf(m, value).items]);
+    const times = asNumber(args.keywords.get('repeat') ?? 1) ?? 1;
+    for (const items of Array.from({ length: Math.min(times, 8) }, () => sources).flat()) { rows = rows.flatMap((row) => items.map((item) => [...row, item])); if (rows.length > 100_000) return m.unknown('a product of very many things'); }
+    return list(rows.map((row) => new PyTuple(row)));
+  }),
+  accumulate: builtin('accumulate', (m, args) => {
+    const items: Value[] = [];
+    for (const item of valuesOf(m, args.positional[0] ?? null).items) { const last = items.at(-1); items.push(last === undefined ? item : args.positional[1] === undefined || args.positional[1] === null ? binary(m, '+', last, item) : callValue(m, args.positional[1], { ...noArguments, positional: [last, item] }, m.site!)); }
+    return list(items);
+  }),
+  islice: builtin('islice', (m, args) => { const items = [...valuesOf(m, args.positional[0] ?? null).items]; const numbers = args.positional.slice(1).map((value) => (value === null ? undefined : asNumber(value))); return list(numbers.length === 1 ? items.slice(0, numbers[0]) : items.slice(numbers[0] ?? 0, numbers[1]).filter((_, i) => i % (numbers[2] ?? 1) === 0)); }),
+  zip_longest: builtin('zip_longest', (m, args) => { const rows = args.positional.map((value) => [...valuesOf(m, value).items]); const length = Math.max(0, ...rows.map((row) => row.length)); return list(Array.from({ length }, (_, i) => new PyTuple(rows.map((row) => row[i] ?? args.keywords.get('fillvalue') ?? null)))); }),
+  pairwise: builtin('pairwise', (m, args) => { const items = [...valuesOf(m, args.positional[0] ?? null).items]; return list(items.slice(1).map((item, i) => new PyTuple([items[i]!, item]))); }),
+  combinations: builtin('combinations', (m, args) => { const items = [...valuesOf(m, args.positional[0] ?? null).items]; return asNumber(args.positional[1] ?? null) === 2 && items.length < 300 ? list(items.flatMap((a, i) => items.slice(i + 1).map((b) => new PyTuple([a, b])))) : m.unknown('combinations(…)'); }),
+  starmap: builtin('starmap', (m, args) => list([...valuesOf(m, args.positional[1] ?? null).items].map((item) => callValue(m, args.positional[0] ?? null, { ...noArguments, positional: [...valuesOf(m, item).items] }, m.site!)))),
+});
+const chain = builtin('chain', (m, args) => {
+  const inner = args.positional.map((item) => valuesOf(m, item));
+  return list(inner.flatMap((s) => [...s.items]), inner.map((s) => s.rest).find((rest) => rest !== undefined));
+});
+
+const operator = openNamespace('operator', {
+  mul: builtin('mul', (m, args) => binary(m, '*', args.positional[0] ?? null, args.positional[1] ?? null)), add: builtin('add', (m, args) => binary(m, '+', args.positional[0] ?? null, args.positional[1] ?? null)),
+  itemgetter: builtin('itemgetter', (_, made) => builtin('itemgetter', (m, args) => getItem(m, args.positional[0] ?? null, made.positional[0] ?? null))),
+  attrgetter: builtin('attrgetter', (_, made) => builtin('attrgetter', (m, args) => (typeof made.positional[0] === 'string' ? made.positional[0].split('.').reduce((value, name) => getAttribute(m, value, name), args.positional[0] ?? null) : m.unknown('attrgetter(…)')))),
+});
+
+const deepcopy = builtin('deepcopy', (m, args) => deepCopy(m, args.positional[0] ?? null));
+/** `copy.copy`: containers are copied, what they hold is shared. */
+const shallowCopy = builtin('copy', (m, args, site) => {
+  const [value] = args.positional;
+  if (value instanceof PyList) return new PyList(value.items.slice(), value.rest, m.loopDepth);
+  if (value instanceof Instance) { const made = new Instance(value.cls, site); made.restore(value.snapshot()); return made; }
+  if (value instanceof PyDict) { const made = m.dict([...value.entries.values()].map((entry) => [entry.key, entry.value] as const)); made.rest = value.rest; made.attributeAccess = value.attributeAccess; return made; }
+  return value ?? null;
+});
+
+/** `pl.LightningModule`: `save_hyperparameters()` keeps the constructor's arguments as `self.hparams`. */
+const lightningModule = nativeClass('LightningModule', {}, [moduleClass], 'lightning.LightningModule');
+lightningModule.dict.set('save_hyperparameters', method('save_hyperparameters', (m, args) => {
+  const [self, ...named] = args.positional;
+  if (!(self instanceof Instance)) return null;
+  const made = new PyDict();
+  const [only] = named;
+  if (only instanceof PyDict) for (const entry of only.entries.values()) made.set(entry.key, entry.value);
+  else if (only instanceof Instance) for (const [name, value] of only.attributes) made.set(name, value);
+  else for (const [name, value] of self.arguments) {
+    if (value instanceof PyDict && name === 'kwargs') for (const entry of value.entries.values()) made.set(entry.key, entry.value);
+    else if (named.length === 0 || named.includes(name)) made.set(name, value);
+  }
+  attributeAccess(made);
+  setAttribute(m, self, 'hparams', made, self.span);
+  return null;
+}));
+for (const name of ['log', 'log_dict', 'print', 'freeze', 'unfreeze', 'toggle_optimizer']) lightningModule.dict.set(name, method(name, () => null));
+lightningModule.dict.set('automatic_optimization', true);
+const pydanticModel = nativeClass('BaseModel', {}, [objectClass], 'pydantic.BaseModel');
+pydanticModel.kind = 'dataclass';
+
+const omegaConf = namespace('OmegaConf', {
+  create: builtin('create', (m, args, site) => attributeDict.native.construct!(m, args, site)), structured: builtin('structured', (m, args) => (args.positional[0] instanceof PyClass ? callValue(m, args.positional[0], noArguments, m.site!) : args.positional[0] ?? null)),
+  to_container: transparent('to_container'), to_object: transparent('to_object'),
+}, (name) => builtin(name, (m) => m.unknown(`OmegaConf.${name}(…) is not evaluated`)));
+
+const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
+  ['math', math], ['cmath', math], ['typing', typing], ['typing_extensions', typing], ['functools', functools], ['operator', operator],
+  ['itertools', namespace('itertools', {}, (name) => (name === 'chain' ? chainNamespace : itertools.find(name)))],
+  ['collections', openNamespace('collections', { OrderedDict: orderedDict, defaultdict: defaultDict, namedtuple, deque: builtinTypes.list, abc: collectionsAbc, UserDict: userDict, Counter: defaultDict,
+    ...Object.fromEntries(['Iterable', 'Sequence', 'Mapping', 'Callable'].map((name) => [name, collectionsAbc.find(name)!])) })],
+  ['collections.abc', collectionsAbc],
+  ['copy', openNamespace('copy', { deepcopy, copy: shallowCopy })],
+  ['dataclasses', openNamespace('dataclasses', { dataclass, field, asdict, astuple: asdict, fields: fieldsOf, replace, is_dataclass: builtin('is_dataclass', (_, args) => { const [v] = args.positional; return (v instanceof Instance ? v.cls : v) instanceof PyClass && (v instanceof Instance ? v.cls : (v as PyClass)).kind === 'dataclass'; }), MISSING: new Opaque('MISSING'), KW_ONLY: new Opaque('KW_ONLY') })],
+  ['attr', openNamespace('attr', { s: dataclass, attrs: dataclass, define: dataclass, frozen: dataclass, mutable: dataclass, ib: field, attrib: field, field, asdict })],
+  ['attrs', openNamespace('attrs', { define: dataclass, frozen: dataclass, mutable: dataclass, field, asdict })],
+  ['pydantic', openNamespace('pydantic', { BaseModel: pydanticModel, BaseSettings: pydanticModel, Field: builtin('Field', (m, args, site) => field.call(m, { positional: [], keywords: new Map([...args.keywords, ...(args.positional.length && !(args.positional[0] instanceof Opaque) ? [['default', args.positional[0]!] as const] : [])]) }, site)), dataclasses: openNamespace('pydantic.dataclasses', { dataclass }) })],
+  ['pydantic.dataclasses', openNamespace('pydantic.dataclasses', { dataclass })],
+  ['enum', openNamespace('enum', { ...enumClasses, auto: automatic, unique: transparent('unique') })],
+  ['types', openNamespace('types', { SimpleNamespace: simpleNamespace, FunctionType: builtinTypes.function, LambdaType: builtinTypes.function, NoneType: builtinTypes.NoneType, MethodType: builtin('MethodType', (_, args) => args.positional[0] ?? null) })],
+  ['abc', openNamespace('abc', { ABC: nativeClass('ABC'), ABCMeta: new Opaque('ABCMeta'), abstractmethod: transparent('abstractmethod'), abstractproperty: builtinNames.get('property')! })],
+  ['numbers', openNamespace('numbers', { Number: abstract('Number'), Real: abstract('Number'), Integral: builtinTypes.int })],
+  ['argparse', openNamespace('argparse', { ArgumentParser: argumentParser, Namespace: simpleNamespace, ArgumentDefaultsHelpFormatter: new Opaque('formatter') })],
+  ['easydict', openNamespace('easydict', { EasyDict: attributeDict })], ['addict', openNamespace('addict', { Dict: attributeDict })], ['munch', openNamespace('munch', { Munch: attributeDict })], ['box', openNamespace('box', { Box: attributeDict })],
+  ['ml_collections', openNamespace('ml_collections', { ConfigDict: attributeDict, config_dict: openNamespace('ml_collections.config_dict', { ConfigDict: attributeDict }) })], ['ml_collections.config_dict', openNamespace('ml_collections.config_dict', { ConfigDict: attributeDict })],
+  ['omegaconf', openNamespace('omegaconf', { OmegaConf: omegaConf, DictConfig: attributeDict, ListConfig: builtinTypes.list, MISSING: new Opaque('MISSING') })],
+  ['numpy', numpy],
+  ['builtins', namespace('builtins', {}, (name) => builtinNames.get(name))],
+  ['inspect', openNamespace('inspect', { isclass: builtin('isclass', (_, args) => args.positional[0] instanceof PyClass), isfunction: builtin('isfunction', (_, args) => args.positional[0] instanceof PyFunction) })],
+  ['sys', openNamespace('sys', { version_info: new PyTuple([3, 11, 0]), platform: 'linux', maxsize: Number.MAX_SAFE_INTEGER, modules: openNamespace('sys.modules') })],
+  ['contextlib', openNamespace('contextlib', { contextmanager: transparent('contextmanager') })],
+  ['__future__', openNamespace('__future__')],
+  ...['pytorch_lightning', 'lightning', 'lightning.pytorch', 'pytorch_lightning.core', 'pytorch_lightning.core.lightning', 'lightning.pytorch.core'].map((name) => [name, namespace(name, { LightningModule: lightningModule, LightningDataModule: nativeClass('LightningDataModule') }, (member) => (member === 'pytorch' ? libraryModule('lightning.pytorch') : new Opaque(`${name}.${member}`)))] as const),
+]);
+const chainNamespace = new (class extends Namespace {})('itertools.chain', (name) => (itertools.find('chain') as Namespace).find(name));
+/** `chain` is callable and has `from_iterable`. */
+export function callNamespace(value: Namespace): Builtin | undefined { return value === chainNamespace ? chain : undefined; }
+
+const STANDARD = new Set(('os os.path re json logging warnings random time datetime pathlib string struct pickle io glob shutil subprocess hashlib base64 csv tempfile traceback weakref threading '
+  + 'multiprocessing queue socket ssl urllib urllib.request urllib.parse http email uuid platform getpass gc ctypes importlib importlib.util importlib.metadata pkgutil textwrap pprint statistics fractions decimal heapq bisect array '
+  + 'codecs locale unittest doctest cProfile signal atexit concurrent concurrent.futures asyncio tarfile zipfile gzip bz2 lzma configparser secrets ast dis tokenize keyword errno stat fnmatch posixpath typing.io resource').split(' '));
+const openModules = new Map<string, Namespace>();
+
+/** A library module that the interpreter knows, by dotted name. */
+export function libraryModule(name: string): Namespace | undefined {
+  if (name === 'torch' || name.startsWith('torch.')) return torchModuleNamespace(name);
+  const known = modules.get(name);
+  if (known) return known;
+  if (name.startsWith('numpy.')) return numpy;
+  if (!STANDARD.has(name)) return undefined;
+  const made = openModules.get(name) ?? openNamespace(name);
+  openModules.set(name, made);
+  return made;
+}
+export function libraryMember(module: string, member: string): Value | undefined {
+  return libraryModule(module)?.find(member);
+}
+
+// ---- packages that are often not in the workspace, whose small helpers everybody knows ----
+
+const toTuple = (n: number): Builtin => builtin(`to_${n}tuple`, (m, args) => {
+  const [value] = args.positional;
+  if (value === undefined || typeof value !== 'object' || value === null || asNumber(value) !== undefined) return new PyTuple(Array.from({ length: n }, () => value ?? null));
+  const sequence = valuesOf(m, value);
+  return sequence.rest === undefined ? new PyTuple([...sequence.items]) : new PyTuple(Array.from({ length: n }, () => value));
+});
+const helpers: Readonly<Record<string, Value>> = {
+  to_1tuple: toTuple(1), to_2tuple: toTuple(2), to_3tuple: toTuple(3), to_4tuple: toTuple(4), to_ntuple: builtin('to_ntuple', (_, args) => toTuple(asNumber(args.positional[0] ?? 1) ?? 1)),
+  trunc_normal_: transparent('trunc_normal_'), lecun_normal_: transparent('lecun_normal_'), variance_scaling_: transparent('variance_scaling_'), register_model: decorator('register_model'), register_notrace_module: transparent('register_notrace_module'), register_notrace_function: transparent('register_notrace_function'),
+  make_divisible: builtin('make_divisible', (m, args) => {
+    const [v, divisor] = [asNumber(args.positional[0] ?? null), asNumber(argument(args, 1, 'divisor') ?? 8)];
+    if (v === undefined || divisor === undefined) return m.unknown('make_divisible(…) of something that is not known');
+    const made = Math.max(asNumber(argument(args, 2, 'min_value') ?? divisor) ?? divisor, Math.floor((v + divisor / 2) / divisor) * divisor);
+    return made < 0.9 * v ? made + divisor : made;
+  }),
+};
+export function thirdPartyMember(module: string, member: string): Value | undefined {
+  if (/^timm(\.|$)/.test(module) && Object.hasOwn(helpers, member)) return helpers[member];
+  if (member === 'LightningModule') return lightningModule;
+  if (module === 'torchvision' || /^torchvision\./.test(module)) { const own = torchClass(`${module}.${member}`); if (own) return own; }
+  const cls = torchClass(`${module}.${member}`);
+  if (cls) return cls;
+  return undefined;
+}

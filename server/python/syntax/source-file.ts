@@ -1,0 +1,225 @@
+/**
+ * One Python file: its text, its tree-sitter tree kept up to date by edits, and its top-level statements as chunks.
+ * A chunk whose text did not change keeps its syntax across edits, so a keystroke costs one chunk.
+ */
+import { Edit, type Node, type Tree } from 'web-tree-sitter';
+import type { Anchor, Body, Stmt } from './ast';
+import { parts, type Lowering } from './lower-expressions';
+import { lowerBlock, lowerStatement } from './lower-statements';
+import { parse } from './parser';
+
+export interface Position { readonly line: number; readonly character: number }
+/** An incremental change as the Language Server Protocol sends it; without a range the text is the whole document. */
+export interface TextChange { readonly range?: { readonly start: Position; readonly end: Position }; readonly text: string }
+
+/** A top-level statement. */
+export interface Chunk extends Anchor {
+  readonly type: string;
+  readonly text: string;
+  /** Names that executing it may bind or change, from a shallow look; '*' for `from x import *`. */
+  readonly names: ReadonlySet<string>;
+  /** Executing it may register something somewhere: a decorated definition or a bare call. */
+  readonly hasEffect: boolean;
+  statements(): readonly Stmt[];
+}
+
+export class SourceFile {
+  private tree: Tree;
+  private lineStarts: number[] | null = null;
+  private cached: readonly FileChunk[] | null = null;
+  private previous = new Map<string, FileChunk[]>();
+  /** Counts changes: a result made at one revision is stale at the next. */
+  revision = 0;
+
+  constructor(readonly path: string, private source: string) { this.tree = parse(source); }
+
+  get text(): string { return this.source; }
+  get hasError(): boolean { return this.tree.rootNode.hasError; }
+
+  /** Applies edits in order, each against the text that the one before left. */
+  change(changes: readonly TextChange[]): void {
+    for (const { range, text } of changes) {
+      const before = this.tree;
+      if (!range) {
+        this.source = text;
+        this.tree = parse(text);
+      } else {
+        const start = this.offsetAt(range.start);
+        const end = Math.max(start, this.offsetAt(range.end));
+        const startPosition = this.pointAt(start);
+        const oldEndPosition = this.pointAt(end);
+        this.source = this.source.slice(0, start) + text + this.source.slice(end);
+        this.lineStarts = null;
+        const newEndIndex = start + text.length;
+        before.edit(new Edit({ startIndex: start, oldEndIndex: end, newEndIndex, startPosition, oldEndPosition, newEndPosition: this.pointAt(newEndIndex) }));
+        this.tree = parse(this.source, before);
+      }
+      before.delete();
+      this.lineStarts = null;
+    }
+    this.revision += 1;
+    this.retire();
+  }
+
+  /** Top-level statements in order, with positions as they are now. */
+  chunks(): readonly FileChunk[] {
+    if (this.cached) return this.cached;
+    const chunks: FileChunk[] = [];
+    let index = 0;
+    for (const node of this.tree.rootNode.namedChildren) {
+      if (node.type !== 'comment') {
+        const text = this.source.slice(node.startIndex, node.endIndex);
+        const kept = node.hasError ? undefined : this.previous.get(text)?.find((chunk) => chunk.type === node.type && chunk.column === node.startPosition.column);
+        if (kept) { this.previous.get(text)!.splice(this.previous.get(text)!.indexOf(kept), 1); kept.line = node.startPosition.row; kept.index = index; }
+        chunks.push(kept ?? new FileChunk(this, node, text, index));
+      }
+      index += 1;
+    }
+    this.previous.clear();
+    this.cached = chunks;
+    return chunks;
+  }
+
+  /** The node of a top-level statement in the tree as it is now. */
+  nodeAt(index: number): Node | null { return this.tree.rootNode.namedChild(index); }
+  nodeFrom(line: number, column: number): Node | null { return this.tree.rootNode.descendantForPosition({ row: line, column }); }
+
+  dispose(): void { this.tree.delete(); }
+
+  private retire(): void {
+    for (const chunk of this.cached ?? []) {
+      if (chunk.hasError) continue;
+      const same = this.previous.get(chunk.text);
+      if (same) same.push(chunk); else this.previous.set(chunk.text, [chunk]);
+    }
+    this.cached = null;
+  }
+
+  private starts(): number[] {
+    if (this.lineStarts) return this.lineStarts;
+    const starts = [0];
+    // The Language Server Protocol ends lines at \n, \r\n and \r.
+    for (const match of this.source.matchAll(/\r\n|\r|\n/g)) starts.push(match.index + match[0].length);
+    return (this.lineStarts = starts);
+  }
+  private offsetAt({ line, character }: Position): number {
+    const starts = this.starts();
+    if (line < 0) return 0;
+    if (line >= starts.length) return this.source.length;
+    const next = starts[line + 1] ?? this.source.length;
+    return Math.min(starts[line]! + Math.max(0, character), next);
+  }
+  /** tree-sitter's point: rows end at \n only. */
+  private pointAt(offset: number): { row: number; column: number } {
+    let row = 0;
+    let start = 0;
+    for (let at = this.source.indexOf('\n'); at >= 0 && at < offset; at = this.source.indexOf('\n', at + 1)) { row += 1; start = at + 1; }
+    return { row, column: offset - start };
+  }
+}
+
+export class FileChunk implements Chunk {
+  readonly file: string;
+  readonly type: string;
+  readonly column: number;
+  readonly hasError: boolean;
+  readonly names: ReadonlySet<string>;
+  readonly hasEffect: boolean;
+  line: number;
+  private lowered: readonly Stmt[] | null = null;
+
+  constructor(private readonly source: SourceFile, node: Node, readonly text: string, public index: number) {
+    this.file = source.path;
+    this.type = node.type;
+    this.line = node.startPosition.row;
+    this.column = node.startPosition.column;
+    this.hasError = node.hasError;
+    const names = new Set<string>();
+    this.hasEffect = collectNames(node, source.text, names);
+    this.names = names;
+  }
+
+  statements(): readonly Stmt[] {
+    if (this.lowered) return this.lowered;
+    const node = this.source.nodeAt(this.index);
+    return (this.lowered = node ? lowerStatement(node, this.lowering()) : []);
+  }
+
+  private lowering(): Lowering {
+    const baseLine = this.line;
+    return { anchor: this, baseLine, text: this.source.text, body: (node) => {
+      const at = node.startPosition;
+      return new LazyBody(() => this.bodyAt(at.row - baseLine, at.column));
+    } };
+  }
+
+  private bodyAt(row: number, column: number): { statements: readonly Stmt[]; isGenerator: boolean } {
+    let node = this.source.nodeFrom(this.line + row, column);
+    while (node && node.type !== 'function_definition') node = node.parent;
+    const body = node?.childForFieldName('body') ?? null;
+    return { statements: lowerBlock(body, this.lowering()), isGenerator: body !== null && hasYield(body) };
+  }
+}
+
+class LazyBody implements Body {
+  private made: { statements: readonly Stmt[]; isGenerator: boolean } | null = null;
+  constructor(private readonly make: () => { statements: readonly Stmt[]; isGenerator: boolean }) {}
+  statements(): readonly Stmt[] { return (this.made ??= this.make()).statements; }
+  get isGenerator(): boolean { return (this.made ??= this.make()).isGenerator; }
+}
+
+function hasYield(node: Node): boolean {
+  if (node.type === 'yield') return true;
+  if (node.type === 'function_definition' || node.type === 'class_definition' || node.type === 'lambda') return false;
+  return node.namedChildren.some(hasYield);
+}
+
+/** Adds the names a statement may bind or change; true when it may also have effects elsewhere. */
+function collectNames(node: Node, text: string, names: Set<string>): boolean {
+  const add = (target: Node | null): void => {
+    if (!target) return;
+    if (target.type === 'identifier') names.add(text.slice(target.startIndex, target.endIndex));
+    else if (target.type === 'attribute') add(target.childForFieldName('object'));
+    else if (target.type === 'subscript') add(target.childForFieldName('value'));
+    else if (target.type === 'call') { const callee = target.childForFieldName('function'); if (callee?.type === 'attribute') add(callee); }
+    else for (const child of target.namedChildren) if (/pattern|tuple|list|identifier|attribute|subscript|expression/.test(child.type)) add(child);
+  };
+  switch (node.type) {
+    case 'function_definition': case 'class_definition': add(node.childForFieldName('name')); return false;
+    case 'decorated_definition': add(node.childForFieldName('definition')?.childForFieldName('name') ?? null); return true;
+    case 'import_statement':
+      for (const child of node.childrenForFieldName('name')) {
+        if (!child) continue;
+        const alias = child.childForFieldName('alias');
+        if (alias) add(alias);
+        else names.add(text.slice(child.startIndex, child.endIndex).split('.')[0]!.trim());
+      }
+      return true;
+    case 'import_from_statement':
+      if (node.namedChildren.some((child) => child.type === 'wildcard_import')) names.add('*');
+      for (const child of node.childrenForFieldName('name')) {
+        if (child) { const bound = child.childForFieldName('alias') ?? child; names.add(text.slice(bound.startIndex, bound.endIndex).trim()); }
+      }
+      return true;
+    case 'expression_statement': {
+      const inner = parts(node)[0];
+      if (!inner) return false;
+      if (inner.type === 'call') { add(inner); return true; }
+      let target: Node | null = inner;
+      while (target && (target.type === 'assignment' || target.type === 'augmented_assignment')) {
+        add(target.childForFieldName('left'));
+        target = target.childForFieldName('right');
+      }
+      return false;
+    }
+    case 'delete_statement': for (const child of node.namedChildren) add(child); return false;
+    case 'if_statement': case 'for_statement': case 'while_statement': case 'try_statement': case 'with_statement': case 'block': case 'else_clause':
+    case 'elif_clause': case 'except_clause': case 'finally_clause': case 'match_statement': case 'case_clause': case 'ERROR': {
+      let effect = false;
+      if (node.type === 'for_statement') add(node.childForFieldName('left'));
+      for (const child of node.namedChildren) effect = collectNames(child, text, names) || effect;
+      return effect;
+    }
+    default: return false;
+  }
+}

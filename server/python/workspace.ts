@@ -1,0 +1,250 @@
+/** The Python files of a workspace: kept parsed, resolved by import name, evaluated on demand and cached by content. */
+import path from 'node:path';
+import type { ModuleTree, RootCandidate } from './module-tree';
+import { spanOf } from './syntax/ast';
+import { SourceFile, type TextChange } from './syntax/source-file';
+import { Instance, PyClass, PyFunction, type Value } from './values/values';
+import { getAttribute } from './evaluation/attributes';
+import { callValue } from './evaluation/calls';
+import { initialize } from './evaluation/classes';
+import { BudgetExceeded, Machine, PyRaise, type ModuleFinder } from './evaluation/machine';
+import { ModuleScope } from './evaluation/scope';
+import { isModuleClass } from './library/types';
+import { rootArguments } from './arguments';
+import { findCandidates } from './candidates';
+import { TreeMaker } from './tree';
+
+export interface PythonHost {
+  /** Text of a file, or null when there is none. */
+  readFile(path: string): string | null;
+  /** Absolute paths of the workspace folders. */
+  roots(): readonly string[];
+}
+
+interface Cached<T> { readonly value: T; readonly depends: ReadonlyMap<string, number> }
+
+/** Unopened files kept parsed at most; beyond it the longest unused go. */
+const MAX_KEPT = 400;
+const MAX_RESULTS = 64;
+
+export class PythonWorkspace {
+  private readonly sources = new Map<string, { source: SourceFile; version: number; open: boolean; stale: boolean }>();
+  private readonly absent = new Set<string>();
+  private readonly trees = new Map<string, Cached<ModuleTree>>();
+  private readonly candidates = new Map<string, Cached<RootCandidate[]>>();
+  private versions = 0;
+
+  constructor(private readonly host: PythonHost) {}
+
+  /** The editor's text counts from now on. */
+  open(file: string, text: string): void {
+    this.absent.delete(file);
+    const known = this.sources.get(file);
+    if (known && known.source.text === text) { known.open = true; known.stale = false; return; }
+    known?.source.dispose();
+    this.sources.set(file, { source: new SourceFile(file, text), version: ++this.versions, open: true, stale: false });
+  }
+
+  /** Applies incremental changes in order, or replaces the whole text. */
+  change(file: string, change: string | readonly TextChange[]): void {
+    const known = this.sources.get(file);
+    if (!known) { if (typeof change === 'string') this.open(file, change); return; }
+    known.source.change(typeof change === 'string' ? [{ text: change }] : change);
+    known.version = ++this.versions;
+  }
+
+  /** The file on disk counts again. */
+  close(file: string): void {
+    const known = this.sources.get(file);
+    if (known) { known.open = false; known.stale = true; }
+  }
+
+  /** The file changed, appeared or vanished on disk. */
+  invalidate(file: string): void {
+    this.absent.delete(file);
+    const known = this.sources.get(file);
+    if (known && !known.open) known.stale = true;
+  }
+
+  /** What in the file can be the root of a module tree; empty when there is no such file. Never throws. */
+  rootCandidates(file: string): RootCandidate[] {
+    return this.cached(this.candidates, file, (session) => {
+      const module = session.load(file);
+      return module ? findCandidates(new Machine(session), module) : [];
+    });
+  }
+
+  /** The candidate (class or function) whose definition contains the zero-based line. */
+  classAt(file: string, line: number): RootCandidate | null {
+    return this.rootCandidates(file).find((candidate) => candidate.kind !== 'instance' && candidate.span.startLine <= line && line <= candidate.span.endLine) ?? null;
+  }
+
+  /**
+   * The module tree of a class, factory function or instance of the file. `args` are constructor arguments by name;
+   * what is not given takes its default. Never throws: what is not known says so in the tree.
+   */
+  buildTree(file: string, name: string, args: Readonly<Record<string, unknown>> = {}): ModuleTree {
+    return this.cached(this.trees, `${file}\0${name}\0${JSON.stringify(args)}`, (session) => evaluateRoot(session, file, name, args));
+  }
+
+  dispose(): void {
+    for (const { source } of this.sources.values()) source.dispose();
+    this.sources.clear();
+    this.trees.clear();
+    this.candidates.clear();
+  }
+
+  /** @internal The file as it is now, or null. */
+  source(file: string): { source: SourceFile; version: number } | null {
+    const known = this.sources.get(file);
+    if (known && !known.stale) return known;
+    if (!known && this.absent.has(file)) return null;
+    const text = this.host.readFile(file);
+    if (known && text === known.source.text) { known.stale = false; return known; }
+    known?.source.dispose();
+    this.sources.delete(file);
+    if (text === null) { this.absent.add(file); return null; }
+    const made = { source: new SourceFile(file, text), version: ++this.versions, open: false, stale: false };
+    this.sources.set(file, made);
+    return made;
+  }
+  /** @internal */
+  roots(): readonly string[] { return this.host.roots(); }
+
+  private cached<T>(cache: Map<string, Cached<T>>, key: string, make: (session: Session) => T): T {
+    const known = cache.get(key);
+    if (known && [...known.depends].every(([file, version]) => (this.source(file)?.version ?? -1) === version)) return known.value;
+    const session = new Session(this);
+    const value = make(session);
+    cache.delete(key);
+    cache.set(key, { value, depends: session.depends });
+    if (cache.size > MAX_RESULTS) cache.delete(cache.keys().next().value!);
+    this.trim(session);
+    return value;
+  }
+  private trim(session: Session): void {
+    let excess = this.sources.size - MAX_KEPT;
+    for (const [file, { source, open }] of this.sources) {
+      if (excess <= 0) return;
+      if (open || session.depends.has(file)) continue;
+      source.dispose();
+      this.sources.delete(file);
+      excess -= 1;
+    }
+  }
+}
+
+/** One evaluation's view of the workspace: modules made once, and what they were read from. */
+class Session implements ModuleFinder {
+  /** Version of every file that was read, -1 for those that were looked for and not there. */
+  readonly depends = new Map<string, number>();
+  private readonly modules = new Map<string, ModuleScope>();
+
+  constructor(private readonly workspace: PythonWorkspace) {}
+
+  load(file: string): ModuleScope | undefined {
+    const known = this.modules.get(file);
+    if (known) return known;
+    const found = this.workspace.source(file);
+    this.depends.set(file, found?.version ?? -1);
+    if (!found) return undefined;
+    const made = new ModuleScope(this.nameOf(file), file, path.basename(file) === '__init__.py', found.source.chunks());
+    this.modules.set(file, made);
+    return made;
+  }
+
+  loaded(): Iterable<ModuleScope> { return this.modules.values(); }
+
+  find(name: string, from: ModuleScope | null): ModuleScope | undefined {
+    const parts = name.split('.');
+    for (const base of this.searchPath(from)) {
+      const found = this.at(path.join(base, ...parts));
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  submodule(parent: ModuleScope, name: string): ModuleScope | undefined {
+    return parent.isPackage ? this.at(path.join(path.dirname(parent.file), name)) : undefined;
+  }
+
+  private at(base: string): ModuleScope | undefined { return this.load(path.join(base, '__init__.py')) ?? this.load(`${base}.py`); }
+
+  /** Folders an import is looked up in: the importing file's own and those above it up to a root, then the roots. */
+  private searchPath(from: ModuleScope | null): string[] {
+    const roots = this.workspace.roots();
+    const folders: string[] = [];
+    if (from) {
+      const root = rootOf(from.file, roots);
+      for (let folder = path.dirname(from.file); ; folder = path.dirname(folder)) {
+        folders.push(folder);
+        if (folder === root || folder === path.dirname(folder) || folders.length > 32) break;
+      }
+      // Inside a package the folders are not on Python's path: the outermost come first.
+      if (this.workspace.source(path.join(path.dirname(from.file), '__init__.py'))) folders.reverse();
+    }
+    return [...new Set([...folders, ...roots, ...roots.map((root) => path.join(root, 'src'))])];
+  }
+
+  private nameOf(file: string): string {
+    const root = rootOf(file, this.workspace.roots());
+    const relative = path.relative(root, file).replace(/\.pyi?$/, '').replace(/(^|[\\/])__init__$/, '');
+    return relative.split(/[\\/]/).filter((part) => part !== '' && part !== '..').join('.');
+  }
+}
+
+/** The innermost root that holds the file, else the file's folder. */
+function rootOf(file: string, roots: readonly string[]): string {
+  const holding = roots.filter((root) => file.startsWith(root.endsWith(path.sep) ? root : root + path.sep));
+  return holding.sort((a, b) => b.length - a.length)[0] ?? path.dirname(file);
+}
+
+const NOWHERE = (file: string) => ({ file, startLine: 0, startColumn: 0, endLine: 0, endColumn: 0 });
+
+function evaluateRoot(session: Session, file: string, name: string, args: Readonly<Record<string, unknown>>): ModuleTree {
+  const machine = new Machine(session);
+  const module = session.load(file);
+  let span = NOWHERE(file);
+  let value: Value = machine.unknown(module ? `${name} is not defined in this file` : 'the file cannot be read', span);
+  if (module) {
+    try {
+      const [first, ...rest] = name.split('.');
+      let target: Value = module.lookup(machine, first!) ?? value;
+      for (const part of rest) target = getAttribute(machine, target, part);
+      value = target;
+      if (target instanceof PyClass) {
+        span = target.span ?? span;
+        // The instance is kept at hand: when its constructor cannot be run to the end, what it registered is still known.
+        const made = new Instance(target, span);
+        if (isModuleClass(target) || target.unknownBase) value = made;
+        value = buildClass(machine, target, made, rootArguments(machine, target, args));
+      } else if (target instanceof PyFunction) {
+        span = spanOf(target.definition);
+        value = machine.unknown(`${name} could not be evaluated`, span);
+        value = callValue(machine, target, rootArguments(machine, target, args), span);
+      }
+    } catch (error) { value = failed(machine, error, value); }
+  }
+  const maker = new TreeMaker(machine);
+  const root = maker.root(value, name, span);
+  return { root, unknowns: machine.notes, assumptions: machine.assumptions, files: [...session.depends].filter(([, version]) => version >= 0).map(([path_]) => path_) };
+}
+
+/** Runs the constructor on an instance that the caller keeps. */
+function buildClass(machine: Machine, cls: PyClass, made: Instance, args: Parameters<typeof callValue>[2]): Value {
+  const init = cls.lookup('__init__');
+  if (cls.native.construct || cls.lookup('__new__') !== undefined || !(init instanceof PyFunction)) return callValue(machine, cls, args, made.span);
+  made.arguments = args.keywords;
+  try { return machine.call(() => initialize(machine, made, args)); } catch (error) { return failed(machine, error, made); }
+}
+/** What remains when evaluation stops early: the value so far, marked. */
+function failed(machine: Machine, error: unknown, value: Value): Value {
+  const why = error instanceof BudgetExceeded || error instanceof RangeError
+    ? machine.unknown('evaluation budget: the constructor runs too long or too deep to be evaluated', error instanceof BudgetExceeded ? error.span : undefined)
+    : error instanceof PyRaise ? machine.unknown(`the constructor raises ${error.type}${error.detail ? `(${error.detail})` : ''}`, error.span)
+    : machine.unknown(`the source could not be evaluated: ${error instanceof Error ? error.message : String(error)}`);
+  machine.note(why);
+  if (!(value instanceof Instance)) return why;
+  value.unknown = why;
+  return value;
+}
