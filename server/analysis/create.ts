@@ -16,7 +16,7 @@ export interface Analysis {
 
 export interface CreateOptions {
   readonly settings: Settings;
-  readonly roots: readonly string[];
+  readonly roots: () => readonly string[];
   readonly log: (message: string) => void;
 }
 

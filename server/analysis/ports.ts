@@ -26,5 +26,7 @@ export type RunRules = (analysis: ModelAnalysis, settings: RuleSettings) => Find
 
 export interface AnalysisHost {
   /** Folders the user opened; searches for bitlens.json stop there. */
-  readonly roots: readonly string[];
+  readonly roots: readonly string[] | (() => readonly string[]);
 }
+
+export const rootsOf = ({ roots }: AnalysisHost): readonly string[] => (typeof roots === 'function' ? roots() : roots);

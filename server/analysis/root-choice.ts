@@ -115,8 +115,9 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
   const { fit } = best ?? { fit: null };
   const needy = candidate.missingArguments.length > 0;
   if (fit && !needy && fit.missing === 0 && fit.misshaped === 0 && fit.vague === 0 && best!.link.unlinkedTensors.length === 0) return best;
+  const asItStands = best;
   for (const source of query.values) {
-    const args = argumentsFrom(parametersOf(candidate), source);
+    const args = argumentsFrom(parametersOf(candidate, asItStands), source);
     const variant = args ? await make(args, source.from) : null;
     if (!variant) continue;
     // Values that contradict the weights are of another model. Where the names explain as much, known sizes beat unknown ones.
@@ -126,10 +127,11 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
   return best;
 }
 
-/** Parameters worth filling: those without a known value, else every one the candidate lists. */
-function parametersOf(candidate: RootCandidate): readonly string[] {
-  const all = (candidate as { readonly parameters?: readonly string[] }).parameters;
-  return all ?? candidate.missingArguments;
+/** Parameters worth filling: every one the candidate lists, else those without a value and those built from defaults. */
+function parametersOf(candidate: RootCandidate, made: Attempt | null): readonly string[] {
+  if (candidate.parameters) return candidate.parameters;
+  const assumed = made?.tree.assumptions.flatMap(({ text }) => /^(\w+) = \w+\(\) with all defaults$/.exec(text)?.[1] ?? []) ?? [];
+  return [...new Set([...candidate.missingArguments, ...assumed])];
 }
 
 /** Names of classes of this file that another candidate's tree contains. */
@@ -161,7 +163,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
   if (only !== undefined) {
     const named = candidates.find((candidate) => candidate.name === only);
     const made = await attempt(query, builder, named ?? strayCandidate(query.file, only));
-    if (!made) throw noSuchClass(query.file, only, candidates);
+    if (!made || (!named && made.tree.root.kind === 'unknown')) throw noSuchClass(query.file, only, candidates);
     return { attempt: made, choice: choiceOf(made, `named ${query.namedBy ?? 'by the caller'}${fitText(made, query.checkpoint)}`, candidates) };
   }
   const attempts: Attempt[] = [];

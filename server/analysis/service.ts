@@ -23,7 +23,7 @@ import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint }
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
 import type { MeasurementState, ModelAnalysis } from './model-analysis';
 import { modelValues, tiesEmbeddings } from './model-values';
-import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
+import { rootsOf, type AnalysisHost, type KernelPort, type OpenCheckpoint, type PythonPort, type RunOptions, type RunRules } from './ports';
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { chooseRoot, type ChosenRoot } from './root-choice';
 import { ruleSettingsOf, summaryOf } from './summary';
@@ -136,7 +136,7 @@ export class AnalysisService {
     const { python, host } = this.options;
     const { entry, configPath, notes } = options.entry
       ? { entry: options.entry.model, configPath: options.entry.configPath, notes: [] }
-      : await locateEntry(source, options.root, host.roots);
+      : await locateEntry(source, options.root, rootsOf(host));
     const only = options.root ?? entry?.class;
     const namedBy = options.root !== undefined ? 'by the caller' : 'in bitlens.json';
     const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined) ? entry.args : undefined;
@@ -168,7 +168,7 @@ export class AnalysisService {
     if (configured !== undefined) return openNamed(this.checkpoints, configured, 'in bitlens.json', signal);
     const { checkpoint: setting } = this.settings;
     if (setting !== '') {
-      const base = this.options.host.roots.find((folder) => source.startsWith(folder + path.sep)) ?? path.dirname(source);
+      const base = rootsOf(this.options.host).find((folder) => source.startsWith(folder + path.sep)) ?? path.dirname(source);
       return openNamed(this.checkpoints, path.resolve(base, setting), 'in the setting bitlens.checkpoint', signal);
     }
     if (query.candidates.length === 0) return { path: null, checkpoint: null, error: null, reason: 'the file has no module class' };

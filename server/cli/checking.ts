@@ -9,6 +9,7 @@ import { ruleCodes, ruleOf, suppressions } from '../rules/registry';
 import type { Finding } from '../rules/rule';
 import { unknownCodeMessage, type Suppressions } from '../rules/suppressions';
 import type { VerbContext } from './context';
+import { addProjectOf } from './project';
 import { analyseOptions, readTarget, type Target } from './target';
 
 /** A finding that has a place: findings about a checkpoint as a whole sit on the root class. */
@@ -56,6 +57,7 @@ export async function targetsOf(paths: readonly string[], signal: AbortSignal): 
   };
   for (const text of paths) {
     const facts = await stat(path.resolve(text)).catch(() => null);
+    if (facts?.isDirectory()) addProjectOf(path.join(path.resolve(text), 'model.py'));
     if (facts?.isDirectory()) for (const file of await sourcesBelow(path.resolve(text), signal)) add({ file }, false);
     else add(await readTarget(text), true);
   }

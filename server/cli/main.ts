@@ -17,6 +17,7 @@ import { quantize } from './verbs/quantize';
 import { report } from './verbs/report';
 import { rules } from './verbs/rules';
 import { scan } from './verbs/scan';
+import { projectRoots } from './project';
 import { version } from './version';
 
 const VERBS: readonly Verb[] = [inspect, layers, check, scan, allocate, quantize, report, formats, methods, rules];
@@ -60,7 +61,7 @@ function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, ope
       const memoryMb = args.number('memory', 128);
       analysis ??= createAnalysis({
         settings: { ...DEFAULT_SETTINGS, ...(threads === undefined ? {} : { threads }), ...(memoryMb === undefined ? {} : { memoryMb }), ...settings },
-        roots: [], log: (text) => { if (process.env.BITLENS_DEBUG) note(text); },
+        roots: projectRoots, log: (text) => { if (process.env.BITLENS_DEBUG) note(text); },
       });
       const made = await analysis;
       open(made);

@@ -8,6 +8,7 @@ import { didYouMean, UserError } from '../analysis/user-error';
 import type { Flag } from './arguments';
 import type { VerbContext } from './context';
 import { plain } from './output';
+import { addProjectOf } from './project';
 
 export const TARGET = { name: 'TARGET', help: 'model: file.py, file.py:Class, or a bitlens.json' } as const;
 export const CHECKPOINT: Flag = { name: 'checkpoint', value: 'CKPT', help: 'weights; else bitlens.json, else found beside the source' };
@@ -33,6 +34,7 @@ export async function readTarget(text: string): Promise<Target> {
 }
 
 async function resolveTarget(file: string, root: string | undefined, text: string): Promise<Target> {
+  addProjectOf(file);
   const kind = await kindOf(file);
   if (kind === null) throw new UserError(`${text}: there is no such file. TARGET is file.py, file.py:Class, or a bitlens.json`);
   if (kind === 'folder') throw new UserError(`${text} is a folder. TARGET is file.py, file.py:Class, or a bitlens.json`);

@@ -76,4 +76,6 @@ export interface RootCandidate {
   readonly span: SourceSpan;
   /** Required constructor parameters without a known value; empty when it can be built as it stands. */
   readonly missingArguments: readonly string[];
+  /** Names of all constructor parameters that can be given by keyword, so that values found elsewhere can fill them. */
+  readonly parameters?: readonly string[];
 }
