@@ -31,11 +31,11 @@ export function checkedBytes(count: number, bits: number): number | null {
  */
 export function checkedExtent(shape: readonly number[], strides: readonly number[], offset: number): number | null {
   if (!Number.isSafeInteger(offset) || offset < 0) return null;
+  if (strides.some((stride) => !Number.isSafeInteger(stride) || stride < 0)) return null;
+  if (shape.includes(0)) return 0;
   let last = offset;
   for (let i = 0; i < shape.length; i++) {
     const stride = strides[i];
-    if (!Number.isSafeInteger(stride) || stride < 0) return null;
-    if (shape[i] === 0) return 0;
     if (stride > 0 && shape[i] - 1 > Math.floor((Number.MAX_SAFE_INTEGER - last) / stride)) return null;
     last += (shape[i] - 1) * stride;
   }
@@ -55,9 +55,9 @@ export function rowMajorStrides(shape: readonly number[]): number[] {
 
 /** True when the strides visit memory in row-major order without gaps (dimensions of one element may have any stride). */
 export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  if (shape.includes(0)) return true;
   let step = 1;
   for (let i = shape.length - 1; i >= 0; i--) {
-    if (shape[i] === 0) return true;
     if (shape[i] !== 1 && strides[i] !== step) return false;
     step *= shape[i];
   }

@@ -7,8 +7,11 @@ import type { PickleImport } from './checkpoint';
  */
 export function kindOfImport(module: string, name: string): PickleImport['kind'] {
   if (TENSOR_NAMES.has(`${module} ${name}`) || TENSOR_PATTERNS.some(([inside, pattern]) => inside.test(module) && pattern.test(name))) return 'tensor';
-  const root = module.split('.', 1)[0];
-  if (CODE_MODULES.has(root) || CODE_MODULES.has(module)) return 'code';
+  // A module counts with everything inside it.
+  for (let end = module.indexOf('.'); ; end = module.indexOf('.', end + 1)) {
+    if (CODE_MODULES.has(end < 0 ? module : module.slice(0, end))) return 'code';
+    if (end < 0) break;
+  }
   if (BUILTINS.has(module)) return HARMLESS_BUILTINS.has(name) ? 'other' : 'code';
   if (CODE_NAMES.has(`${module} ${name}`)) return 'code';
   // A dotted name walks attributes: `Bdb.run` of an allowed module still reaches anything.
