@@ -24,6 +24,7 @@ export class Models implements vscode.Disposable {
   constructor(private readonly server: ServerClient, private readonly log: vscode.LogOutputChannel) {
     this.disposables = [
       vscode.window.onDidChangeActiveTextEditor(() => this.follow()),
+      vscode.window.onDidChangeVisibleTextEditors(() => { if (!this.target) this.follow(); }),
       vscode.workspace.onDidCloseTextDocument((document) => { if (document.uri.toString() === this.target?.uri) this.forget(); }),
       server.onChanged(({ uris }) => { if (this.target && (uris.length === 0 || uris.some((uri) => sameDocument(uri, this.target!.uri)))) this.refreshSoon(); }),
       server.onDidChangeState((state) => {
@@ -115,8 +116,10 @@ export class Models implements vscode.Disposable {
 
   /** The editor in front decides; any other tab - the report, a log - leaves things as they are. */
   private follow(): void {
-    const document = vscode.window.activeTextEditor?.document;
-    if (!document || vscode.languages.match(DOCUMENTS, document) === 0) return;
+    // After a reload the tab in front may be the report: then the Python file beside it is meant.
+    const editors = [vscode.window.activeTextEditor, ...(this.target ? [] : vscode.window.visibleTextEditors)];
+    const document = editors.map((editor) => editor?.document).find((one) => one && vscode.languages.match(DOCUMENTS, one) > 0);
+    if (!document) return;
     const uri = document.uri.toString();
     if (uri === this.target?.uri) return;
     this.withdraw();

@@ -12,8 +12,12 @@ import { shellHtml, webviewOptions } from '../webview-shell';
 import { isReportMessage } from './messages';
 
 export const REPORT_VIEW = 'bitlens.report';
-/** Which model each open panel shows, by title: the page's own state belongs to the page. */
-const OPEN_KEY = 'bitlens.openReports';
+/**
+ * Which model a panel shows, by title: the page's own state belongs to the page. Not forgotten when a panel is closed,
+ * because a window that is reloaded closes its panels too; the oldest are dropped.
+ */
+const TITLES_KEY = 'bitlens.reportTitles';
+const TITLES_KEPT = 20;
 const SETTLE_MS = 500;
 
 export class ReportPanels implements vscode.WebviewPanelSerializer {
@@ -56,13 +60,10 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
     panel.iconPath = { light: this.context.file('media', 'icons', 'report-light.svg'), dark: this.context.file('media', 'icons', 'report-dark.svg') };
     this.panels.set(key, new ReportPanel(this.context, panel, target, path));
     void this.remember(panel.title, target);
-    panel.onDidDispose(() => {
-      this.panels.delete(key);
-      void this.remember(panel.title, undefined);
-    });
+    panel.onDidDispose(() => this.panels.delete(key));
   }
 
-  /** Unique among open reports, because it is how a panel finds its model again after a reload. */
+  /** Unique among the reports remembered, because it is how a panel finds its model again after a reload. */
   private titleOf(target: ModelTarget): string {
     const file = vscode.workspace.asRelativePath(vscode.Uri.parse(target.uri)).split('/').pop() ?? 'model';
     const base = `Sensitivity: ${oneLine(target.root ? `${file}:${target.root}` : file, 60)}`;
@@ -73,14 +74,14 @@ export class ReportPanels implements vscode.WebviewPanelSerializer {
   }
 
   private remembered(): Record<string, ModelTarget> {
-    const stored = this.context.extension.workspaceState.get<unknown>(OPEN_KEY);
+    const stored = this.context.extension.workspaceState.get<unknown>(TITLES_KEY);
     if (typeof stored !== 'object' || stored === null) return {};
     return Object.fromEntries(Object.entries(stored as Record<string, unknown>).filter((entry): entry is [string, ModelTarget] => typeof (entry[1] as ModelTarget | null)?.uri === 'string'));
   }
 
-  private async remember(title: string, target: ModelTarget | undefined): Promise<void> {
-    const { [title]: _gone, ...others } = this.remembered();
-    await this.context.extension.workspaceState.update(OPEN_KEY, target ? { ...others, [title]: target } : others);
+  private async remember(title: string, target: ModelTarget): Promise<void> {
+    const others = Object.entries(this.remembered()).filter(([other]) => other !== title);
+    await this.context.extension.workspaceState.update(TITLES_KEY, Object.fromEntries([...others.slice(1 - TITLES_KEPT), [title, target]]));
   }
 }
 

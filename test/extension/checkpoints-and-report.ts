@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import * as vscode from 'vscode';
 import type { ReportData } from '../../server/protocol';
+import { shellHtml, webviewOptions } from '../../extension/webview-shell';
 import { eventually, openModel, readText, run, tabs, target, test, testing, workspaceFile } from './harness';
 
+const reportTab = (): vscode.Tab | undefined => tabs().find(({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith('bitlens.report'));
 const customTab = (uri: vscode.Uri): vscode.Tab | undefined => tabs().find(({ input }) => input instanceof vscode.TabInputCustom && input.uri.fsPath === uri.fsPath);
 
 test('a safetensors file opens in the checkpoint editor by default', async () => {
@@ -37,12 +39,49 @@ test('the report opens once per model', async () => {
   await openModel();
   await run('showReport');
   await run('showReport', { path: 'blocks.0.mlp.up' });
-  const tab = await eventually('the report', () => tabs().find(({ input }) => input instanceof vscode.TabInputWebview && input.viewType.endsWith('bitlens.report')));
+  const tab = await eventually('the report', reportTab);
   assert.match(tab.label, /model\.py/);
   assert.equal(testing().reports.size, 1);
   await eventually('the page to ask for its data and to get it', () => testing().reports.filled === 1);
   await vscode.window.tabGroups.close(tab);
   await eventually('the report to be forgotten', () => testing().reports.size === 0);
+});
+
+test('a page runs only scripts of its own load, and holds no data', () => {
+  const { extensionUri } = testing().context.extension;
+  const panel = vscode.window.createWebviewPanel('bitlens.test', 'test', vscode.ViewColumn.One, webviewOptions(extensionUri));
+  try {
+    const [first, second] = [0, 1].map(() => shellHtml(panel.webview, extensionUri, 'report', '<b>"title"</b>'));
+    const nonce = /script-src 'nonce-([A-Za-z0-9+/=]{20,})';/.exec(first!)![1]!;
+    assert.match(first!, /default-src 'none'; style-src [^;]+; script-src 'nonce-[^']+'; img-src [^;]+ data:; font-src /);
+    assert.doesNotMatch(first!, /unsafe|https?:\/\/(?!.*vscode)[^ ;"]*\.js/);
+    assert.ok(!second!.includes(nonce), 'another load has another nonce');
+    assert.deepEqual([...first!.matchAll(/<script([^>]*)>([^<]*)</g)].map((match) => [match[1]!.includes(nonce), match[2]]), [[true, '']]);
+    assert.match(first!, /<html lang="en">/);
+    assert.match(first!, /<title>&lt;b&gt;&quot;title&quot;&lt;\/b&gt;<\/title>/);
+    assert.ok(webviewOptions(extensionUri).localResourceRoots!.every((root) => root.path.endsWith('/dist')));
+  } finally {
+    panel.dispose();
+  }
+  return Promise.resolve();
+});
+
+test('a report comes back after the window was reloaded, and an unknown one is closed', async () => {
+  await openModel();
+  await run('showReport');
+  const tab = await eventually('the report', reportTab);
+  const title = tab.label;
+  await vscode.window.tabGroups.close(tab);
+  await eventually('the report to be closed', () => testing().reports.size === 0);
+  const again = vscode.window.createWebviewPanel('bitlens.report', title, vscode.ViewColumn.Two, {});
+  await testing().reports.deserializeWebviewPanel(again);
+  await eventually('the page to get its data', () => testing().reports.filled === 1);
+  again.dispose();
+  let closed = false;
+  const unknown = vscode.window.createWebviewPanel('bitlens.report', 'Sensitivity: never.py', vscode.ViewColumn.Two, {});
+  unknown.onDidDispose(() => { closed = true; });
+  await testing().reports.deserializeWebviewPanel(unknown);
+  assert.ok(closed);
 });
 
 test('the report exports as CSV with a row per layer', async () => {
