@@ -17,6 +17,7 @@ import { tiedTensors } from './bl404-tied-tensors';
 import { checkpointRefused } from './bl405-checkpoint-refused';
 import { checkpointQuestionable } from './bl406-checkpoint-questionable';
 import { checkpointImports } from './bl407-checkpoint-imports';
+import { projectFile } from './bl408-project-file';
 import { notUnderstood } from './bl501-not-understood';
 import { unknownSuppression } from './bl502-unknown-suppression';
 import type { Finding, Rule, RuleSettings } from './rule';
@@ -24,7 +25,7 @@ import { readSuppressions, type Suppressions } from './suppressions';
 
 export const rules: readonly Rule[] = [
   lowSqnr, heavyTails, channelRanges, deadChannels, notFinite, dtypeRange, edgeLayersBelow8, groupSize, tiedBits, recipeNames,
-  missingTensor, unexpectedTensor, misshapedTensor, tiedTensors, checkpointRefused, checkpointQuestionable, checkpointImports,
+  missingTensor, unexpectedTensor, misshapedTensor, tiedTensors, checkpointRefused, checkpointQuestionable, checkpointImports, projectFile,
   notUnderstood, unknownSuppression,
 ];
 export const ruleCodes: ReadonlySet<string> = new Set(rules.map(({ code }) => code));

@@ -1,0 +1,41 @@
+/** The language server's process: `--node-ipc` under VS Code, `--stdio` anywhere else. */
+import { readFileSync } from 'node:fs';
+import { createConnection, ProposedFeatures, type Connection } from 'vscode-languageserver/node';
+import { version } from './cli/version';
+import { Kernel } from './kernel';
+import { serve } from './lsp/connection';
+import { initParser, PythonWorkspace } from './python';
+
+const TRANSPORTS = ['--node-ipc', '--stdio', '--socket', '--pipe'];
+
+function readSource(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function main(): void {
+  if (!process.argv.some((argument) => TRANSPORTS.some((transport) => argument === transport || argument.startsWith(`${transport}=`)))) {
+    process.stderr.write('bitlens language server: say how to talk: --stdio, or --node-ipc from a parent process\n');
+    process.exit(2);
+  }
+  const connection: Connection = createConnection(ProposedFeatures.all);
+  // One bad request must not take the other documents' findings away: what nobody caught is logged, and the server goes on.
+  const survive = (kind: string) => (error: unknown): void => {
+    connection.console.error(`${kind}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
+  };
+  process.on('uncaughtException', survive('uncaught exception'));
+  process.on('unhandledRejection', survive('unhandled rejection'));
+  serve(connection, {
+    version: version(),
+    python: async (roots) => {
+      await initParser();
+      return new PythonWorkspace({ readFile: readSource, roots });
+    },
+    kernel: ({ settings, log, onState }) => new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log, onState }),
+  });
+}
+
+main();
