@@ -1,0 +1,256 @@
+// Fused error passes: range, scale, rounding and error of each block in one go. Reference: ../errors.ref.ts and
+// kernels/formats/element.ts. Values must be finite.
+import { laneTotal, partialVector, promoteHigh } from './lanes';
+
+const SYMMETRIC: i32 = 0;
+const ASYMMETRIC: i32 = 1;
+const FLOAT: i32 = 2;
+const BFLOAT16: i32 = 3;
+
+// The element, set by configure().
+let kind: i32 = 0;
+let lowest: f32 = 0;
+let highest: f32 = 0;
+let divisor: f32 = 1;
+/** Added to the exponent bits of a value: 2^(23 - mantissa bits), so that adding and subtracting rounds to the mantissa. */
+let roundShift: i32 = 0;
+/** Exponent bits of the least normal value: below it the step stays the same. */
+let leastExponent: i32 = 0;
+/** 0 float32, 1 float16, 2 bfloat16. */
+let storage: i32 = 0;
+
+/** The sums of the last run. */
+let squared: f64 = 0;
+let cross: f64 = 0;
+
+/** For floats, `highest` is the largest value. */
+export function configure(kind_: i32, low: f32, high: f32, divisor_: f32, mantissaBits: i32, minExponent: i32, storage_: i32): void {
+  kind = kind_;
+  lowest = low;
+  highest = high;
+  divisor = divisor_;
+  roundShift = (23 - mantissaBits) << 23;
+  leastExponent = (minExponent + 127) << 23;
+  storage = storage_;
+}
+
+// @ts-ignore: decorator
+@inline
+function floatVector(t: v128, most: v128, least: v128, shift: v128, floor: v128): v128 {
+  const clamped = f32x4.pmax(f32x4.pmin(t, most), least);
+  // 1.5 x 2^(exponent - mantissa + 23): a sum with it has the wanted step as its last bit.
+  const exponent = i32x4.max_u(v128.and(clamped, i32x4.splat(0x7f800000)), floor);
+  const magic = v128.or(i32x4.add(exponent, shift), i32x4.splat(0x00400000));
+  return f32x4.sub(f32x4.add(clamped, magic), magic);
+}
+
+// @ts-ignore: decorator
+@inline
+function bfloatVector(x: v128, most: v128, least: v128): v128 {
+  const clamped = f32x4.pmax(f32x4.pmin(x, most), least);
+  const odd = v128.and(i32x4.shr_u(clamped, 16), i32x4.splat(1));
+  return v128.and(i32x4.add(i32x4.add(clamped, i32x4.splat(0x7fff)), odd), i32x4.splat(0xffff0000));
+}
+
+// The loops below are written once and compiled for each element kind and for "with cross" or "without": a type argument
+// is the only compile-time switch there is. Kinds: i8 symmetric, u8 asymmetric, f32 float, f64 bfloat16. Sums: i32 both, u32 squares only.
+
+/** The dequantized values of four weights. */
+// @ts-ignore: decorator
+@inline
+function dequantized<K>(x: v128, step: v128, zero: v128, low: v128, high: v128, shift: v128, floor: v128): v128 {
+  if (isFloat<K>()) {
+    if (sizeof<K>() == 8) return bfloatVector(x, high, low);
+    return f32x4.mul(floatVector(f32x4.div(x, step), high, low, shift, floor), step);
+  }
+  const code = f32x4.nearest(f32x4.div(x, step));
+  if (isSigned<K>()) return f32x4.mul(f32x4.pmin(f32x4.pmax(code, low), high), step);
+  return f32x4.mul(f32x4.sub(f32x4.pmin(f32x4.pmax(f32x4.add(code, zero), low), high), zero), step);
+}
+
+function runAs<K, S>(ptr: usize, length: i32, scale: f32, zeroPoint: f32): void {
+  const step = f32x4.splat(scale);
+  const zero = f32x4.splat(zeroPoint);
+  const low = f32x4.splat(lowest);
+  const high = f32x4.splat(highest);
+  const shift = i32x4.splat(roundShift);
+  const floor = i32x4.splat(leastExponent);
+  let squareLow = f64x2.splat(0);
+  let squareHigh = f64x2.splat(0);
+  let crossLow = f64x2.splat(0);
+  let crossHigh = f64x2.splat(0);
+  let at = ptr;
+  // Two vectors a turn; each adds to the same lanes, in order.
+  const pairs = ptr + (<usize>(length & ~7) << 2);
+  for (; at < pairs; at += 32) {
+    const x = v128.load(at);
+    const next = v128.load(at, 16);
+    const e = f32x4.sub(x, dequantized<K>(x, step, zero, low, high, shift, floor));
+    const f = f32x4.sub(next, dequantized<K>(next, step, zero, low, high, shift, floor));
+    const eLow = f64x2.promote_low_f32x4(e);
+    const eHigh = promoteHigh(e);
+    const fLow = f64x2.promote_low_f32x4(f);
+    const fHigh = promoteHigh(f);
+    squareLow = f64x2.add(f64x2.add(squareLow, f64x2.mul(eLow, eLow)), f64x2.mul(fLow, fLow));
+    squareHigh = f64x2.add(f64x2.add(squareHigh, f64x2.mul(eHigh, eHigh)), f64x2.mul(fHigh, fHigh));
+    if (isSigned<S>()) {
+      crossLow = f64x2.add(f64x2.add(crossLow, f64x2.mul(f64x2.promote_low_f32x4(x), eLow)), f64x2.mul(f64x2.promote_low_f32x4(next), fLow));
+      crossHigh = f64x2.add(f64x2.add(crossHigh, f64x2.mul(promoteHigh(x), eHigh)), f64x2.mul(promoteHigh(next), fHigh));
+    }
+  }
+  for (let rest = length & 7; rest > 0; rest -= 4) {
+    const x = rest >= 4 ? v128.load(at) : partialVector(at, rest, 0);
+    const e = f32x4.sub(x, dequantized<K>(x, step, zero, low, high, shift, floor));
+    const eLow = f64x2.promote_low_f32x4(e);
+    const eHigh = promoteHigh(e);
+    squareLow = f64x2.add(squareLow, f64x2.mul(eLow, eLow));
+    squareHigh = f64x2.add(squareHigh, f64x2.mul(eHigh, eHigh));
+    if (isSigned<S>()) {
+      crossLow = f64x2.add(crossLow, f64x2.mul(f64x2.promote_low_f32x4(x), eLow));
+      crossHigh = f64x2.add(crossHigh, f64x2.mul(promoteHigh(x), eHigh));
+    }
+    at += 16;
+  }
+  squared = laneTotal(squareLow, squareHigh);
+  if (isSigned<S>()) cross = laneTotal(crossLow, crossHigh);
+}
+
+/** Sets `squared` and, with S = i32, `cross` for `length` values with one scale. */
+// @ts-ignore: decorator
+@inline
+function run<S>(ptr: usize, length: i32, scale: f32, zeroPoint: f32): void {
+  if (kind == SYMMETRIC) runAs<i8, S>(ptr, length, scale, zeroPoint);
+  else if (kind == ASYMMETRIC) runAs<u8, S>(ptr, length, scale, zeroPoint);
+  else if (kind == FLOAT) runAs<f32, S>(ptr, length, scale, zeroPoint);
+  else runAs<f64, S>(ptr, length, scale, zeroPoint);
+}
+
+/** out, float64: squared, cross. */
+export function pieceErrors(ptr: usize, length: i32, scale: f32, zeroPoint: f32, out: usize): void {
+  run<i32>(ptr, length, scale, zeroPoint);
+  store<f64>(out, squared);
+  store<f64>(out, cross, 8);
+}
+
+/** A scale in the width it is stored in; 1 where it would be zero. */
+// @ts-ignore: decorator
+@inline
+function storedScale(scale: f32): f32 {
+  let stored = scale;
+  if (storage == 1) {
+    const v = floatVector(f32x4.splat(scale), f32x4.splat(65504), f32x4.splat(-65504), i32x4.splat(13 << 23), i32x4.splat(113 << 23));
+    stored = f32x4.extract_lane(v, 0);
+  } else if (storage == 2) {
+    const most = reinterpret<f32>(0x7f7f0000);
+    stored = f32x4.extract_lane(bfloatVector(f32x4.splat(scale), f32x4.splat(most), f32x4.splat(-most)), 0);
+  }
+  return stored > 0 ? stored : 1;
+}
+
+let blockScale: f32 = 1;
+let blockZero: f32 = 0;
+
+/** Sets `blockScale` and `blockZero` from the block's range, which includes zero. */
+// @ts-ignore: decorator
+@inline
+function findScale(least: f32, most: f32, clip: f32): void {
+  const low = least * clip;
+  const high = most * clip;
+  if (kind != ASYMMETRIC) {
+    blockScale = storedScale((-low > high ? -low : high) / divisor);
+    blockZero = 0;
+    return;
+  }
+  const span = high - low;
+  const raw = span == f32.POSITIVE_INFINITY ? high / divisor - low / divisor : span / divisor;
+  blockScale = storedScale(raw);
+  const zero = nearest<f32>(-low / blockScale);
+  blockZero = zero < lowest ? lowest : zero > highest ? highest : zero;
+}
+
+/** The range of the block, widened to include zero. */
+let blockLeast: f32 = 0;
+let blockMost: f32 = 0;
+
+// @ts-ignore: decorator
+@inline
+function findRange(ptr: usize, size: i32): void {
+  let least = f32x4.splat(0);
+  let most = f32x4.splat(0);
+  let least2 = least;
+  let most2 = most;
+  let at = ptr;
+  const pairs = ptr + (<usize>(size & ~7) << 2);
+  for (; at < pairs; at += 32) {
+    const x = v128.load(at);
+    const y = v128.load(at, 16);
+    least = f32x4.pmin(least, x);
+    most = f32x4.pmax(most, x);
+    least2 = f32x4.pmin(least2, y);
+    most2 = f32x4.pmax(most2, y);
+  }
+  for (let rest = size & 7; rest > 0; rest -= 4) {
+    const x = rest >= 4 ? v128.load(at) : partialVector(at, rest, 0);
+    least = f32x4.pmin(least, x);
+    most = f32x4.pmax(most, x);
+    at += 16;
+  }
+  least = f32x4.pmin(least, least2);
+  most = f32x4.pmax(most, most2);
+  least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 2, 3, 0, 1));
+  most = f32x4.pmax(most, v128.shuffle<f32>(most, most, 2, 3, 0, 1));
+  least = f32x4.pmin(least, v128.shuffle<f32>(least, least, 1, 0, 3, 2));
+  most = f32x4.pmax(most, v128.shuffle<f32>(most, most, 1, 0, 3, 2));
+  blockLeast = f32x4.extract_lane(least, 0);
+  blockMost = f32x4.extract_lane(most, 0);
+}
+
+/** The clip fraction with the least squared error for the block whose range was found. */
+function bestClip(ptr: usize, size: i32, clips: usize, clipCount: i32, room: usize): f32 {
+  const floor: f32 = kind == SYMMETRIC ? lowest : -highest;
+  let clip: f32 = 1;
+  let best: f64 = Infinity;
+  for (let c = 0; c < clipCount; c++) {
+    const fraction = load<f32>(clips + (<usize>c << 2));
+    findScale(blockLeast, blockMost, fraction);
+    if (c > 0 && kind != ASYMMETRIC) {
+      // An extreme value that is clipped is given the last code, whose value falls with the scale. Once it alone costs more
+      // than the best block so far, every smaller fraction costs more still. (With a zero point this does not hold exactly.)
+      store<f32>(room, blockLeast);
+      store<f32>(room, blockMost, 4);
+      run<u32>(room, 1, blockScale, 0);
+      if (squared > best && blockLeast / blockScale < floor) break;
+      run<u32>(room + 4, 1, blockScale, 0);
+      if (squared > best && blockMost / blockScale > highest) break;
+    }
+    run<u32>(ptr, size, blockScale, blockZero);
+    if (squared < best) {
+      best = squared;
+      clip = fraction;
+    }
+  }
+  return clip;
+}
+
+/**
+ * For each block: its range, the scale (the best of `clips` fractions, larger first, when there is more than one), its error.
+ * Adds to the two float64 at `out` in block order; stores scales and zero points (int32) when their addresses are not 0.
+ * `room` is 8 bytes of working memory.
+ */
+export function blockErrors(ptr: usize, blocks: i32, size: i32, clips: usize, clipCount: i32, out: usize, scales: usize, zeroPoints: usize, room: usize): void {
+  let totalSquared = load<f64>(out);
+  let totalCross = load<f64>(out, 8);
+  let at = ptr;
+  for (let block = 0; block < blocks; block++) {
+    findRange(at, size);
+    findScale(blockLeast, blockMost, clipCount > 1 ? bestClip(at, size, clips, clipCount, room) : 1);
+    run<i32>(at, size, blockScale, blockZero);
+    totalSquared += squared;
+    totalCross += cross;
+    if (scales) store<f32>(scales + (<usize>block << 2), blockScale);
+    if (zeroPoints) store<i32>(zeroPoints + (<usize>block << 2), <i32>blockZero);
+    at += <usize>size << 2;
+  }
+  store<f64>(out, totalSquared);
+  store<f64>(out, totalCross, 8);
+}
