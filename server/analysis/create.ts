@@ -34,6 +34,6 @@ export async function createAnalysis({ settings, roots, log }: CreateOptions): P
   await initParser();
   const python = new PythonWorkspace({ readFile: readSource, roots });
   const kernel = new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log });
-  const service = new AnalysisService({ kernel, python, openCheckpoint, runRules, host: { roots }, settings, log });
+  const service = new AnalysisService({ kernel, python, openCheckpoint, runRules, host: { roots }, settings, log, caller: 'on the command line' });
   return { service, python, kernel, dispose: async () => { await kernel.dispose(); } };
 }

@@ -39,6 +39,8 @@ export interface AnalysisOptions {
   readonly host: AnalysisHost;
   readonly settings?: Settings;
   readonly log?: (message: string) => void;
+  /** How a class or checkpoint that the caller names came here, for the reasons shown: `on the command line`. */
+  readonly caller?: string;
 }
 
 export interface AnalyseOptions {
@@ -111,6 +113,10 @@ export class AnalysisService {
     this.measurements = new MeasurementCache(options.kernel);
   }
 
+  private get caller(): string {
+    return this.options.caller ?? 'by the caller';
+  }
+
   get settings(): Settings {
     return this.settingsNow;
   }
@@ -138,7 +144,7 @@ export class AnalysisService {
       ? { entry: options.entry.model, configPath: options.entry.configPath, notes: [] }
       : await locateEntry(source, options.root, rootsOf(host));
     const only = options.root ?? entry?.class;
-    const namedBy = options.root !== undefined ? 'by the caller' : 'in bitlens.json';
+    const namedBy = options.root !== undefined ? this.caller : 'in bitlens.json';
     const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined) ? entry.args : undefined;
     const candidates = await python.rootCandidates(source);
     const query = { python, file: source, candidates, namedBy: args ? 'bitlens.json' : namedBy, ...(only === undefined ? {} : { only }), ...(args ? { args } : {}), ...(signal ? { signal } : {}) };
@@ -164,7 +170,7 @@ export class AnalysisService {
 
   private async checkpointFor(source: string, options: AnalyseOptions, configured: string | undefined, query: Parameters<typeof discover>[0]): Promise<OpenedCheckpoint> {
     const { signal } = options;
-    if (options.checkpoint !== undefined) return openNamed(this.checkpoints, path.resolve(options.checkpoint), 'by the caller', signal);
+    if (options.checkpoint !== undefined) return openNamed(this.checkpoints, path.resolve(options.checkpoint), this.caller, signal);
     if (configured !== undefined) return openNamed(this.checkpoints, configured, 'in bitlens.json', signal);
     const { checkpoint: setting } = this.settings;
     if (setting !== '') {

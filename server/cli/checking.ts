@@ -51,7 +51,7 @@ export async function targetsOf(paths: readonly string[], signal: AbortSignal): 
   const targets: { target: Target; listed: boolean }[] = [];
   const seen = new Set<string>();
   const add = (target: Target, listed: boolean): void => {
-    const key = `${target.file}\0${target.root ?? ''}`;
+    const key = `${target.file}\0${target.root ?? target.entry?.model.class ?? ''}`;
     if (!seen.has(key)) targets.push({ target, listed });
     seen.add(key);
   };

@@ -49,7 +49,7 @@ async function resolveTarget(file: string, root: string | undefined, text: strin
   if (matching.length > 1) throw new UserError(`${file} names ${matching.length} models (${names.join(', ')}); say which: ${text}:${names[0]}`);
   const model = matching[0]!;
   if ((await kindOf(model.source)) !== 'file') throw new UserError(`${file}: models[${config.models.indexOf(model)}].source is ${model.source}, and there is no such file`);
-  return { file: model.source, ...(model.class === undefined ? {} : { root: model.class }), entry: { model, configPath: file } };
+  return { file: model.source, entry: { model, configPath: file } };
 }
 
 /** Options of an analysis from a target and the flags. */

@@ -78,7 +78,7 @@ export const layers: Verb = {
         const shape = layer.weight?.info?.shape ?? layer.weight?.parameter?.shape ?? null;
         const stored = layer.tensors.reduce((sum, { info }) => sum + (info?.bytes ?? 0), 0);
         const remark = layer.tiedTo !== null ? `tied to ${layer.tiedTo}` : layer.inferred !== undefined ? 'inside an unknown module' : layer.linked || !checkpoint ? '' : 'not in the checkpoint';
-        return [layer.path || '(root)', layer.className, String(layer.span.startLine + 1), shape ? shapeText(shape) : '–', layer.weight?.info?.dtype ?? '–', layer.tiedTo !== null ? '–' : bytesText(stored), remark];
+        return [layer.path || '(root)', layer.className, String(layer.span.startLine + 1), shape ? shapeText(shape) : '–', layer.weight?.info?.dtype ?? '–', layer.tiedTo !== null || stored === 0 ? '–' : bytesText(stored), remark];
       })));
     const linked = rows.filter((row) => row.linked).length;
     context.print(`\n${plural(rows.length, 'module')} with tensors, ${countText(linked)} linked${checkpoint ? ` with ${checkpoint.tensors.length} tensors (${(100 * link.explained).toFixed(1)} % explained${link.prefix ? `, prefix "${plain(link.prefix)}"` : ''})` : '; no checkpoint'}\n`);
