@@ -172,6 +172,9 @@ export interface JobTypes {
 }
 export type JobKind = keyof JobTypes;
 
+/** Kinds that nobody waits for at the keyboard: a queued one lets the others go first. */
+export const backgroundJobs: ReadonlySet<JobKind> = new Set<JobKind>(['scan']);
+
 export interface JobProgress {
   readonly done: number;
   readonly total: number;
