@@ -1,6 +1,6 @@
 /** MultiheadAttention and the Transformer family, whose layers are deep copies of one prototype. */
 import {
-  both, child, childFrom, dim, equal, given, isTableModule, module, over, parameter, repeated, times, truth, when,
+  both, child, childFrom, dim, equal, given, module, over, parameter, repeated, times, truth, when,
   type Content, type TableModule, type TorchArgs, type TorchChild, type TorchModuleSpec,
 } from './spec';
 
@@ -57,10 +57,10 @@ const decoderLayer: Content = (a) => ({
     dropout('dropout1', a), dropout('dropout2', a), dropout('dropout3', a), ...activation(a)],
 });
 
-/** `layers` is a ModuleList of deep copies; `norm` is the very module that was passed. */
+/** `layers` is a list of deep copies; `norm` is the very module that was passed. */
 const stack = (prototype: string): Content => (a) => ({
   children: [
-    child('layers', 'torch.nn.ModuleList', { modules: repeated(a.num_layers, (name) => childFrom(name, a[prototype], true)) }),
+    ...repeated(a.num_layers, (name) => childFrom(`layers.${name}`, a[prototype], true)),
     ...when(given(a.norm), childFrom('norm', a.norm)),
   ],
 });
@@ -102,7 +102,3 @@ export const attentionFamily: readonly TorchModuleSpec[] = [
     + 'device=None, dtype=None', transformer, { role: 'other' }),
   module('torch.ao.nn.quantizable.MultiheadAttention', MULTIHEAD, quantizableMultihead, { role: 'attention' }),
 ];
-
-/** Whether a child list came from {@link repeated}: each is a child already, not a bare handle. */
-export const isChild = (value: unknown): value is TorchChild =>
-  typeof value === 'object' && value !== null && 'name' in value && ('spec' in value || 'module' in value) && !isTableModule(value);

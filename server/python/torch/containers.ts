@@ -1,10 +1,9 @@
-/** Containers and wrappers. The interpreter follows containers itself; these rows serve tables that nest them. */
-import { isChild } from './attention';
+/** Containers and wrappers. The interpreter follows containers written in source itself. */
 import { buffer, childFrom, module, type Content, type TorchChild, type TorchModuleSpec } from './spec';
 
-/** Children from an array of handles (or of children that already have names), or from a plain object of handles. */
+/** Children from an array of handles, or from a plain object of them. */
 function contained(modules: unknown): TorchChild[] {
-  if (Array.isArray(modules)) return modules.map((item, index) => (isChild(item) ? item : childFrom(String(index), item)));
+  if (Array.isArray(modules)) return modules.map((item, index) => childFrom(String(index), item));
   if (typeof modules === 'object' && modules !== null) return Object.entries(modules).map(([name, item]) => childFrom(name, item));
   return modules === null ? [] : [{ name: '*', module: undefined, optional: true }];
 }

@@ -29,7 +29,7 @@ class CausalSelfAttention(nn.Module):
         self.resid_dropout = nn.Dropout(config.dropout)
         self.n_head = config.n_head
         self.n_embd = config.n_embd
-        self.flash = hasattr(torch.nn.functional, 'scaled_dot_product_attention_not_here')
+        self.flash = hasattr(torch.nn.functional, 'scaled_dot_product_attention')
         if not self.flash:
             print("WARNING: using slow attention")
             self.register_buffer("bias", torch.tril(torch.ones(config.block_size, config.block_size))
