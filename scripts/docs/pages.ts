@@ -1,0 +1,45 @@
+/** The pages that are generated from the registries. */
+import { families, listedFormats } from '../../kernels/formats/registry';
+import { methods } from '../../kernels/methods/registry';
+import { findingsPage } from '../../server/rules/docs';
+
+const cell = (text: string): string => text.replaceAll('|', '\\|');
+const rows = (catalogue: readonly string[]): string => (catalogue.length ? catalogue.map((id) => `\`${id}\``).join(', ') : '');
+
+function formatsPage(): string {
+  return `${[
+    '# Number formats',
+    '<!-- Generated from kernels/formats by `npm run docs`. Change the registry, not this page. -->',
+    'Ids are parametric: any id of a grammar below can be used wherever a format is asked for. Channel means output channel; a group runs along the '
+      + 'input dimension (the flattened kernel of a convolution), and a row that the group size does not divide is one group. '
+      + 'Scales are stored in 32 bits and counted; the suffixes `-sf16` and `-sbf16` store, round and count them in 16.',
+    ...families.map((family) => [
+      `## ${family.title}`,
+      `\`${family.grammar}\``,
+      '| id | title | code bits | bits per weight | catalogue |\n|---|---|--:|--:|---|\n' + listedFormats().filter((format) => format.family === family.name)
+        .map((format) => `| \`${format.id}\` | ${cell(format.title)} | ${format.codeBits} | ${format.nominalBitsPerWeight.toFixed(2)} | ${rows(format.catalogue)} |`).join('\n'),
+    ].join('\n\n')),
+    'Bits per weight are given for a row of 4,096 weights; reports and recipes count each layer exactly.',
+  ].join('\n\n')}\n`;
+}
+
+function methodsPage(): string {
+  const kinds = [...new Set(methods().map((method) => method.kind))];
+  return `${[
+    '# Methods',
+    '<!-- Generated from kernels/methods by `npm run docs`. Change the registry, not this page. -->',
+    ...kinds.map((kind) => [`## ${kind}`, ...methods().filter((method) => method.kind === kind).map((method) => [
+      `### ${method.id}`,
+      `**${method.title}.** Needs: ${method.needs}.${method.catalogue.length ? ` Catalogue: ${rows(method.catalogue)}.` : ''}`,
+      method.source,
+      Object.entries(method.parameters).map(([name, schema]) => `- \`${name}\` (${schema.type}, default ${JSON.stringify(schema.default)}): ${schema.description}`).join('\n'),
+    ].filter(Boolean).join('\n\n'))].join('\n\n')),
+  ].join('\n\n')}\n`;
+}
+
+/** Path below the repository -> text. */
+export const pages: Readonly<Record<string, () => string>> = {
+  'docs/findings.md': findingsPage,
+  'docs/formats.md': formatsPage,
+  'docs/methods.md': methodsPage,
+};
