@@ -62,7 +62,7 @@ export function findAttribute(machine: Machine, object: Value, name: string): Va
   }
   const method = containerMethod(machine, object, name);
   if (method !== undefined) return method;
-  if (object instanceof PyDict && object.attributeAccess) return object.get(name) ?? object.rest;
+  if (object instanceof PyDict && object.attributeAccess) { const item = object.get(name); return item === undefined ? object.rest : item; }
   if (name === '__class__') return typeOf(object);
   if (object instanceof Builtin && (name === '__name__' || name === '__qualname__')) return object.name;
   return undefined;

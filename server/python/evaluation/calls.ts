@@ -1,13 +1,13 @@
 /** Calling things: binding arguments to parameters, running function bodies, making instances. */
 import type { SourceSpan } from '../module-tree';
 import { spanOf, type Expr } from '../syntax/ast';
+import { parseExpression } from '../syntax/fragment';
 import {
-  BoundMethod, Builtin, Choice, Instance, Namespace, Opaque, Partial, PyClass, PyDict, PyFunction, PyList, PyTuple, SuperProxy, UnknownValue,
+  BoundMethod, Builtin, Choice, Instance, Namespace, Opaque, Partial, PyClass, PyDict, PyFunction, PyList, PyTuple, SuperProxy, Tensor, UnknownValue,
   type Arguments, type Value,
 } from '../values/values';
 import { callNamespace } from '../library/libraries';
 import { isModuleClass } from '../library/types';
-import { getAttribute } from './attributes';
 import { instantiate } from './classes';
 import { describe, evaluate, evaluateArguments, lookupName } from './expressions';
 import type { Machine } from './machine';
@@ -48,29 +48,12 @@ function scopeCall(machine: Machine, node: Extract<Expr, { kind: 'call' }>, name
   if (name === 'eval' && node.args.length > 0) {
     const text = evaluate(machine, node.args[0]!.value, env);
     if (typeof text !== 'string') return text;
-    return evaluateText(machine, text, env) ?? machine.unknown(`eval(${JSON.stringify(text)}) is not evaluated`, node);
+    // Only the interpreter reads the text: nothing is executed.
+    const parsed = parseExpression(text, node);
+    return parsed ? machine.call(() => evaluate(machine, parsed, env)) : machine.unknown(`eval(${JSON.stringify(text)}) does not parse`, node);
   }
   return undefined;
 }
-
-/** `eval` of a dotted name or a plain literal only. */
-function evaluateText(machine: Machine, source: string, env: Environment): Value | undefined {
-  const text = source.trim();
-  if (text === 'None') return null;
-  if (text === 'True' || text === 'False') return text === 'True';
-  if (/^-?\d+$/.test(text)) return Number(text);
-  if (!/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(text)) {
-    const call = /^([A-Za-z_][\w.]*)\(\s*\)$/.exec(text);
-    if (!call) return undefined;
-    const callee = evaluateText(machine, call[1]!, env);
-    return callee === undefined ? undefined : callValue(machine, callee, noArguments, machine.site ?? NOWHERE);
-  }
-  const [first, ...rest] = text.split('.');
-  let value = lookupName(machine, first!, env);
-  for (const name of rest) value = getAttribute(machine, value, name);
-  return value;
-}
-const NOWHERE: SourceSpan = { file: '', startLine: 0, startColumn: 0, endLine: 0, endColumn: 0 };
 
 /** Calls a value. `site` is the call expression: what a module made here is said to be constructed by. */
 export function callValue(machine: Machine, callee: Value, args: Arguments, site: SourceSpan, node?: Expr): Value {
@@ -94,10 +77,14 @@ export function callValue(machine: Machine, callee: Value, args: Arguments, site
     const { origin } = callee;
     return new UnknownValue(callee.reason, callee.span ?? site, origin ? { ...origin, called: site } : undefined);
   }
-  if (callee instanceof Opaque) return callee;
+  if (callee instanceof Opaque) return machine.unknown(`the result of ${callee.name}(…) is not known`, site);
   if (callee instanceof Namespace) {
     const call = callNamespace(callee);
-    return call ? call.call(machine, args, site) : machine.unknown(`${callee.name}(…) is not evaluated`, site);
+    if (call) return call.call(machine, args, site);
+    // A function of torch that is not modelled: what it gives from a tensor is a tensor of unknown shape.
+    const [first] = args.positional;
+    if (first instanceof Tensor) return new Tensor(/\.(normalize|softmax|log_softmax|dropout|relu|gelu|silu|tanh|sigmoid|layer_norm|elu)$/.test(callee.name) ? first.shape : null, site);
+    return machine.unknown(`${callee.name}(…) is not evaluated`, site);
   }
   return machine.unknown(`${node && node.kind === 'call' ? describe(node.callee) : 'this'} cannot be called`, site);
 }

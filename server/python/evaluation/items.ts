@@ -31,7 +31,7 @@ export function getItem(machine: Machine, object: Value, index: Value, node?: Ex
     const method = object.cls.lookup('__getitem__');
     if (method !== undefined) return callValue(machine, new BoundMethod(method, object), { ...noArguments, positional: [index] }, object.span);
   }
-  if (object instanceof Opaque || object instanceof Namespace || object instanceof Builtin) return object instanceof Opaque ? object : new Opaque(text);
+  if (object instanceof Opaque || object instanceof Namespace || object instanceof Builtin) return new Opaque(text);
   return machine.soft('TypeError', `${text} is not known`, node);
 }
 

@@ -73,7 +73,7 @@ export function unpack(machine: Machine, value: Value, count: number, star: numb
       return [...items.slice(0, star), new PyList(items.slice(star, items.length - after), undefined, machine.loopDepth), ...items.slice(items.length - after)];
     }
     const wrong = machine.soft('ValueError', `${items.length} values for ${count} targets`, node);
-    return Array.from({ length: count }, (_, i) => items[i] ?? wrong);
+    return Array.from({ length: count }, (_, i) => (i < items.length ? items[i]! : wrong));
   }
   const items = [...sequence.items];
   return Array.from({ length: count }, (_, i) => (i === star ? new PyList([], sequence.rest, machine.loopDepth) : items[i] !== undefined && (star < 0 || i < star) ? items[i]! : sequence.rest!));

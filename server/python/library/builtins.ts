@@ -32,7 +32,8 @@ function extreme(name: string, sign: number): Builtin {
       if (order === undefined) return ranked instanceof UnknownValue ? ranked : best.key instanceof UnknownValue ? best.key : m.unknown(`${name}(…) of something that is not known`);
       if (order * sign > 0) best = { item, key: ranked };
     }
-    return best?.item ?? args.keywords.get('default') ?? m.soft('ValueError', `${name}() of nothing`);
+    const fallback = args.keywords.get('default');
+    return best ? best.item : fallback !== undefined ? fallback : m.soft('ValueError', `${name}() of nothing`);
   });
 }
 
@@ -135,7 +136,7 @@ const functions: readonly Builtin[] = [
     const [source] = args.positional;
     const sequence = valuesOf(m, source ?? null);
     for (const item of sequence.items) { if (source instanceof PyList && source.items.length > 1) { m.touch(source); source.items.shift(); } return item; }
-    return sequence.rest ?? args.positional[1] ?? m.soft('StopIteration', 'next() of nothing');
+    return sequence.rest !== undefined ? sequence.rest : args.positional[1] !== undefined ? args.positional[1] : m.soft('StopIteration', 'next() of nothing');
   }),
   builtin('isinstance', (m, args) => {
     const is = isInstanceOf(m, args.positional[0] ?? null, args.positional[1] ?? null);

@@ -9,7 +9,7 @@ import { evaluate } from '../evaluation/expressions';
 import { valuesOf } from '../evaluation/iteration';
 import type { Machine } from '../evaluation/machine';
 import { Environment, ModuleScope } from '../evaluation/scope';
-import { builtin, method } from './support';
+import { argument, builtin, method } from './support';
 import { nativeClass } from './types';
 
 type Fields = NonNullable<PyClass['fields']>;
@@ -77,7 +77,7 @@ function initialize(machine: Machine, cls: PyClass, args: Arguments, site: Sourc
       if (fallback.factory !== undefined) put(name, callValue(machine, fallback.factory, noArguments, site));
       else if (fallback.value !== undefined) put(name, fallback.value);
       else if (fallback.init) put(name, machine.unknown(`field ${name} of ${cls.name} is not given`, site));
-    } else put(name, fallback ?? machine.unknown(`field ${name} of ${cls.name} is not given`, site));
+    } else put(name, fallback === undefined ? machine.unknown(`field ${name} of ${cls.name} is not given`, site) : fallback);
   }
   const after = cls.lookup('__post_init__');
   if (self instanceof Instance) {
@@ -105,8 +105,13 @@ namedTupleClass.kind = 'namedtuple';
 /** Makes a tuple of a NamedTuple class. */
 export function namedTuple(machine: Machine, cls: PyClass, args: Arguments, site: SourceSpan): Value {
   const fields = cls.fields ?? [];
-  const items = fields.map(({ name, default: node, environment }, i): Value => args.positional[i] ?? args.keywords.get(name)
-    ?? (node ? evaluate(machine, node, environment) : cls.dict.get(name) ?? machine.unknown(`field ${name} of ${cls.name} is not given`, site)));
+  const items = fields.map(({ name, default: node, environment }, i): Value => {
+    const given = argument(args, i, name);
+    if (given !== undefined) return given;
+    if (node) return evaluate(machine, node, environment);
+    const fallback = cls.dict.get(name);
+    return fallback === undefined ? machine.unknown(`field ${name} of ${cls.name} is not given`, site) : fallback;
+  });
   return new PyTuple(items, cls, fields.map((item) => item.name));
 }
 

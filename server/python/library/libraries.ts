@@ -1,6 +1,6 @@
 /** Library modules by name. What a module here does not name exists and does not matter ({@link Opaque}). */
 import {
-  Builtin, Instance, Namespace, Opaque, Partial, PropertyValue, PyClass, PyDict, PyFunction, PyList, PySet, PyTuple, Tensor, UnknownValue, type Value,
+  Builtin, Instance, Namespace, Opaque, Partial, PropertyValue, PyClass, PyDict, PyFunction, PyList, PySet, PyTuple, Tensor, type Value,
 } from '../values/values';
 import { getAttribute, setAttribute } from '../evaluation/attributes';
 import { callValue, noArguments } from '../evaluation/calls';
@@ -17,7 +17,7 @@ import { deepCopy } from './nn-module';
 import { argument, builtin, decorator, method, namespace, openNamespace, transparent } from './support';
 import { torchClass } from './torch-classes';
 import { torchModuleNamespace } from './torch-library';
-import { builtinTypes, moduleClass, nativeClass, objectClass } from './types';
+import { builtinTypes, moduleClass, nativeClass, objectClass, partialClass } from './types';
 
 const abstract = (name: string): PyClass => nativeClass(name, { isInstance: isCollection(name) });
 function isCollection(name: string): (value: Value) => boolean {
@@ -59,10 +59,9 @@ const typing = new Namespace('typing', (name) => {
   return made;
 });
 
-const partial = builtin('partial', (_, args) => (args.positional[0] instanceof UnknownValue ? args.positional[0] : new Partial(args.positional[0] ?? null, { ...args, positional: args.positional.slice(1) })));
 const cachedProperty = builtin('cached_property', (_, args) => new PropertyValue(args.positional[0] ?? null));
 const functools = openNamespace('functools', {
-  partial, partialmethod: partial, wraps: builtin('wraps', () => transparent('wraps')), lru_cache: decorator('lru_cache'), cache: decorator('cache'), total_ordering: transparent('total_ordering'), cached_property: cachedProperty,
+  partial: partialClass, partialmethod: partialClass, wraps: builtin('wraps', () => transparent('wraps')), lru_cache: decorator('lru_cache'), cache: decorator('cache'), total_ordering: transparent('total_ordering'), cached_property: cachedProperty,
   singledispatch: transparent('singledispatch'), update_wrapper: transparent('update_wrapper'),
   reduce: builtin('reduce', (m, args) => {
     const [fn, source, start] = args.positional;

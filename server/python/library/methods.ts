@@ -6,7 +6,7 @@ import { formatMethod } from '../evaluation/formatting';
 import { asNumber, valuesOf } from '../evaluation/iteration';
 import type { Machine } from '../evaluation/machine';
 import { equals } from '../evaluation/operators';
-import { setItem } from '../evaluation/items';
+import { getItem, setItem } from '../evaluation/items';
 import { sortValues } from './builtins';
 
 type Method<T> = (machine: Machine, self: T, args: Arguments) => Value;
@@ -106,7 +106,7 @@ const dict: Methods<PyDict> = {
     const found = self.get(key);
     if (found !== undefined) return found;
     if (key instanceof UnknownValue) return m.unknown(`an item under a key that is not known: ${key.reason}`, key.span);
-    if (key instanceof Choice) return Choice.of(key.options.map((option) => self.get(option) ?? fallback), key.why);
+    if (key instanceof Choice) return Choice.of(key.options.map((option) => { const item = self.get(option); return item === undefined ? fallback : item; }), key.why);
     if (self.rest !== undefined) return self.rest;
     return self.registry && m.runEffects() ? self.get(key) ?? fallback : fallback;
   },
@@ -141,7 +141,7 @@ const dict: Methods<PyDict> = {
   clear: (m, self) => { m.touch(self); self.entries.clear(); self.rest = undefined; return null; },
   popitem: (m, self) => { m.touch(self); const last = [...self.entries.values()].at(-1); if (!last) return m.soft('KeyError', 'popitem of an empty dict'); self.delete(last.key); return new PyTuple([last.key, last.value]); },
   move_to_end: () => null,
-  __getitem__: (m, self, a) => self.get(a.positional[0] ?? null) ?? self.rest ?? m.soft('KeyError', 'there is no such key'),
+  __getitem__: (m, self, a) => getItem(m, self, a.positional[0] ?? null),
   __setitem__: (m, self, a) => { setItem(m, self, a.positional[0] ?? null, a.positional[1] ?? null); return null; },
   __contains__: (_, self, a) => self.get(a.positional[0] ?? null) !== undefined,
   to_dict: (_, self) => self,

@@ -210,6 +210,11 @@ function joined(name: 'cat' | 'stack'): Builtin {
   });
 }
 
+Object.assign(tensorClass.native, { construct: (m: Machine, args: Arguments, site: SourceSpan): Value => {
+  const [first] = args.positional;
+  return first instanceof PyList || first instanceof PyTuple || first instanceof Tensor ? literal(m, first, site) : new Tensor(args.positional.length ? shapeFrom(m, args.positional, args.rest) : [0], site);
+} });
+
 /** Methods that exist as functions too: `torch.transpose(x, 0, 1)`. */
 const functionForm = (name: string): Builtin => builtin(name, (m, args, site) => {
   const [self, ...rest] = args.positional;
@@ -244,5 +249,5 @@ export const tensorFunctions: ReadonlyMap<string, Value> = new Map<string, Value
   ['Size', builtin('Size', (m, args) => new PyTuple([...valuesOf(m, args.positional[0] ?? null).items]))],
   ['Tensor', tensorClass],
   ...['view', 'reshape', 'unsqueeze', 'squeeze', 't', 'transpose', 'permute', 'flatten', 'sum', 'mean', 'numel', 'matmul', 'mm', 'add', 'mul', 'sub', 'div', 'pow', 'sin', 'cos', 'exp', 'log', 'sqrt', 'tril', 'triu', 'abs', 'sigmoid', 'tanh', 'relu',
-    'softmax', 'clamp', 'floor', 'ceil', 'round', 'log2', 'rsqrt', 'neg', 'cumsum', 'chunk', 'erf', 'logit', 'log1p', 'expm1', 'flip', 'roll', 'where', 'prod', 'arctanh', 'view_as_real', 'view_as_complex', 'bernoulli'].map((name) => [name, functionForm(name)] as const),
+    'softmax', 'clamp', 'floor', 'ceil', 'round', 'log2', 'rsqrt', 'neg', 'cumsum', 'chunk', 'erf', 'logit', 'log1p', 'expm1', 'flip', 'cumprod', 'square', 'reciprocal', 'sign', 'nan_to_num', 'bitwise_not', 'logical_not', 'asin', 'acos', 'atan', 'exp2', 'diff_', 'real', 'contiguous', 'squeeze_', 'clip', 'special_expm1', 'isnan', 'repeat_interleave_', 'tile_', 'roll', 'where', 'prod', 'arctanh', 'view_as_real', 'view_as_complex', 'bernoulli'].map((name) => [name, functionForm(name)] as const),
 ]);

@@ -3,8 +3,9 @@ import type { SourceSpan } from '../module-tree';
 import { torchModule, type TorchChild, type TorchModuleSpec, type TorchParameter } from '../torch/table';
 import { torchReparametrization } from '../torch/reparametrize';
 import {
-  Absent, Builtin, Choice, Instance, PyClass, PyDict, PyTuple, Tensor, UnknownValue, type Arguments, type Value,
+  Absent, Builtin, Choice, Instance, PyClass, PyDict, PyFloat, PyTuple, Tensor, UnknownValue, type Arguments, type Value,
 } from '../values/values';
+import { callValue } from '../evaluation/calls';
 import type { Machine } from '../evaluation/machine';
 import { deepCopy } from './nn-module';
 import { containerClasses } from './nn-containers';
@@ -50,7 +51,8 @@ function bindSpec(machine: Machine, spec: TorchModuleSpec, args: Arguments): Map
 }
 /** A table default as a value; objects (`F.relu`) are left to the table. */
 function fromPlain(value: unknown): Value | undefined {
-  if (Array.isArray(value)) return new PyTuple(value.map((item) => fromPlain(item) ?? null));
+  if (Array.isArray(value)) return new PyTuple(value.map((item) => { const made = fromPlain(item); return made === undefined ? new UnknownValue('a dimension that is not known', undefined) : made; }));
+  if (typeof value === 'number' && !Number.isInteger(value)) return new PyFloat(value);
   return value === null || typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean' ? value : undefined;
 }
 
@@ -68,21 +70,19 @@ function construct(machine: Machine, self: Instance, spec: TorchModuleSpec, boun
   if (self.cls.native.spec === spec) self.arguments = known;
   for (const [name, value] of known) {
     if (name === 'device' || name === 'dtype') continue;
-    self.attributes.set(name, /^(kernel_size|stride|padding|dilation)$/.test(name) && typeof value === 'number' ? repeat(value, spec.className) : value);
+    self.attributes.set(name, value);
   }
   fill(machine, self, spec, args, site);
 }
-/** Convolutions keep `kernel_size` as a tuple. */
-function repeat(value: number, className: string): Value {
-  const dims = /Conv(?:Transpose)?([123])d$/.exec(className)?.[1];
-  return dims === undefined ? value : new PyTuple(Array.from({ length: Number(dims) }, () => value));
-}
-
 function fill(machine: Machine, self: Instance, spec: TorchModuleSpec, args: Record<string, unknown>, site: SourceSpan): void {
   const missing = spec.signature.filter((parameter) => !parameter.kind && !('default' in parameter) && args[parameter.name] === undefined).map((parameter) => parameter.name);
   const why = machine.unknown(missing.length ? `${missing.join(', ')} of ${spec.className} is not known` : `an argument of ${spec.className} is not known`, site);
   let content: ReturnType<TorchModuleSpec['build']>;
   try { content = spec.build(args); } catch { self.unknown = machine.unknown(`the arguments of ${spec.className} make no sense`, site); return; }
+  for (const [name, item] of Object.entries(spec.attributes?.(args) ?? {})) {
+    const value = fromPlain(item);
+    self.attributes.set(name, value === undefined ? machine.unknown(`${name} of ${spec.className} is not known`, site) : value);
+  }
   if (missing.length && content.parameters.some((parameter) => parameter.shape === null || parameter.shape.includes(null))) machine.note(why);
   for (const parameter of content.parameters) {
     const made = new Tensor(parameter.shape, site);
@@ -101,17 +101,23 @@ function addChild(machine: Machine, self: Instance, child: TorchChild, site: Sou
   let value: Value;
   if ('spec' in child) {
     const cls = torchClass(child.spec) ?? torchClass(`torch.nn.${child.spec}`);
-    if (!cls) return;
+    const spec = cls && (cls.native.spec ?? torchModule(cls.qualifiedName));
+    if (!cls || !spec) return;
     const made = new Instance(cls, site);
-    if (cls.native.spec) {
-      const complete: Record<string, unknown> = {};
-      for (const parameter of cls.native.spec.signature) complete[parameter.name] = parameter.name in child.args ? child.args[parameter.name] : 'default' in parameter ? parameter.default : undefined;
-      made.initialized = true;
-      made.arguments = new Map(Object.entries(complete).flatMap(([name, item]) => { const plain = fromPlain(item); return plain === undefined ? [] : [[name, plain] as const]; }));
-      for (const [name, item] of made.arguments) made.attributes.set(name, item);
-      fill(machine, made, cls.native.spec, complete, site);
-    }
+    const complete: Record<string, unknown> = {};
+    for (const parameter of spec.signature) complete[parameter.name] = parameter.name in child.args ? child.args[parameter.name] : 'default' in parameter ? parameter.default : undefined;
+    made.initialized = true;
+    // A container's arguments are children, not values.
+    if (cls.native.spec) made.arguments = new Map(Object.entries(complete).flatMap(([name, item]) => { const plain = fromPlain(item); return plain === undefined ? [] : [[name, plain] as const]; }));
+    for (const [name, item] of made.arguments) made.attributes.set(name, item);
+    fill(machine, made, spec, complete, site);
     value = made;
+  } else if (child.call) {
+    // A class given as an argument (`norm_layer`), called by the module that was given it.
+    const factory = child.module as Value | undefined;
+    const positional = child.call.map((item): Value => fromPlain(item) ?? machine.unknown(`an argument of ${self.cls.name} is not known`, site));
+    value = factory === undefined || factory === null ? machine.unknown(`the class given to ${self.cls.name} is not known`, site) : callValue(machine, factory, { positional, keywords: new Map() }, site);
+    if (value instanceof UnknownValue) value = new UnknownValue(value.reason, value.span, value.origin ?? { package: 'the workspace', name: child.name, called: site });
   } else {
     const handle = child.module as Value;
     value = child.copied && handle instanceof Instance ? deepCopy(machine, handle) : handle ?? null;

@@ -93,6 +93,7 @@ export const typeClass = type('type', (v) => v instanceof PyClass, (m, args) => 
 });
 export const moduleClass = nativeClass('Module', {}, [objectClass], 'torch.nn.Module');
 export const tensorClass = type('Tensor', (v) => v instanceof Tensor);
+export const partialClass = type('partial', (v) => v instanceof Partial, (_, args) => (args.positional[0] instanceof UnknownValue ? args.positional[0] : new Partial(args.positional[0] ?? null, { ...args, positional: args.positional.slice(1) })));
 export const parameterClass = nativeClass('Parameter', { isInstance: (v) => v instanceof Tensor && v.parameter });
 
 export const isModuleClass = (cls: PyClass): boolean => cls.mro.includes(moduleClass);
@@ -105,6 +106,7 @@ export function typeOf(value: Value): PyClass | undefined {
   if (value instanceof PyTuple && value.cls) return value.cls;
   if (value instanceof PyDict && value.cls) return value.cls;
   if (value instanceof PyClass) return typeClass;
+  if (value instanceof Partial) return partialClass;
   if (value instanceof Tensor) return value.parameter ? parameterClass : tensorClass;
   if (typeof value === 'boolean') return builtinTypes.bool;
   return Object.values(builtinTypes).find((candidate) => candidate.native.isInstance!(value));

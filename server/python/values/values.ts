@@ -178,7 +178,10 @@ export function mergeMaps<K>(maps: readonly ReadonlyMap<K, Value>[], why: Unknow
   const merged = new Map<K, Value>();
   for (const map of maps) {
     for (const key of map.keys()) {
-      if (!merged.has(key)) merged.set(key, Choice.of(maps.map((m) => m.get(key) ?? (m.has(key) ? null : Absent.value)), why));
+      if (merged.has(key)) continue;
+      // What stands under `*` may occur any number of times, none included: nothing is added by saying it may be absent.
+      if (key === '*') merged.set(key, Choice.of(maps.flatMap((m) => (m.has(key) ? [m.get(key)!] : [])), why));
+      else merged.set(key, Choice.of(maps.map((m) => m.get(key) ?? (m.has(key) ? null : Absent.value)), why));
     }
   }
   return merged;
