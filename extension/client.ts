@@ -108,7 +108,8 @@ export class ServerClient implements vscode.Disposable {
   async request<K extends Method>(method: K, params: Requests[K]['params'], token?: vscode.CancellationToken): Promise<Requests[K]['result']> {
     const client = this.client;
     if (!client || this.currentState === 'stopped' || this.currentState === 'waiting') throw new ServerDown(this.downMessage());
-    return client.sendRequest<Requests[K]['result']>(method, params, token);
+    // A token that is undefined would be sent as a second parameter.
+    return token ? client.sendRequest<Requests[K]['result']>(method, params, token) : client.sendRequest<Requests[K]['result']>(method, params);
   }
 
   /** Runs a request that the user started: a notification with percent, time left and a cancel button. */
