@@ -13,24 +13,25 @@ export function storedScale(scale: number, storage: ScaleStorage): number {
   return stored > 0 ? stored : 1;
 }
 
+/** Asymmetric ranges end here, so that neither their span nor a dequantized value overflows float32. */
+const LARGEST_END = 2 ** 126;
+
 /**
  * Scale and zero point of a block with values in [minimum, maximum] (either may be +-Infinity for a block without finite values).
  * Symmetric: absmax / divisor. Asymmetric: the range is widened to include zero, scale = (max - min) / divisor,
- * zero point = round(-min / scale) clamped to the codes.
+ * zero point = round(-min / scale) clamped to the codes; the range is cut at +-2^126.
  */
 export function scaleOfRange(element: Element, storage: ScaleStorage, minimum: number, maximum: number, clip: number): { scale: number; zeroPoint: number } {
   const shrink = fround(clip);
   const low = fround((minimum < 0 ? minimum : 0) * shrink);
   const high = fround((maximum > 0 ? maximum : 0) * shrink);
-  if (low === -Infinity || high === Infinity || element.divisor === null) return { scale: 1, zeroPoint: 0 };
+  if (element.divisor === null) return { scale: 1, zeroPoint: 0 };
   if (element.kind === 'float' || element.symmetric) {
     return { scale: storedScale(fround((-low > high ? -low : high) / element.divisor), storage), zeroPoint: 0 };
   }
-  const span = fround(high - low);
-  // The span of a block can overflow float32 where its two ends do not.
-  const raw = span === Infinity ? fround(fround(high / element.divisor) - fround(low / element.divisor)) : fround(span / element.divisor);
-  const scale = storedScale(raw, storage);
-  const zeroPoint = Math.min(Math.max(roundHalfEven(fround(-low / scale)), element.low), element.high);
+  const [start, end] = [Math.max(low, -LARGEST_END), Math.min(high, LARGEST_END)];
+  const scale = storedScale(fround(fround(end - start) / element.divisor), storage);
+  const zeroPoint = Math.min(Math.max(roundHalfEven(fround(-start / scale)), element.low), element.high);
   return { scale, zeroPoint };
 }
 

@@ -21,7 +21,7 @@ export function parseFormat(id: string): NumberFormat {
       format = family.parse(id);
     } catch (error) {
       if (!(error instanceof FormatIdError)) throw error;
-      throw new FormatIdError(`${error.message}. Grammar: ${family.grammar}. Nearest: ${nearestFormatId(id)}`);
+      throw new FormatIdError(`${error.message}. Grammar: ${family.grammar}. Nearest: ${nearestFormatId(id, [family])}`);
     }
     if (format) {
       if (parsed.size < 4096) parsed.set(id, format);
@@ -36,14 +36,14 @@ export function listedFormats(): readonly NumberFormat[] {
   return families.flatMap((family) => family.listed.map(parseFormat));
 }
 
-/** Listed id with the fewest single-character edits from `id`. */
-export function nearestFormatId(id: string): string {
+/** Listed id with the fewest single-character edits from `id`; an id that `id` begins like comes close behind. */
+export function nearestFormatId(id: string, among: readonly FormatFamily[] = families): string {
   const text = id.toLowerCase().slice(0, 80);
   let best = '';
   let bestDistance = Infinity;
-  for (const family of families) {
+  for (const family of among) {
     for (const candidate of family.listed) {
-      const distance = editDistance(text, candidate);
+      const distance = Math.min(editDistance(text, candidate), editDistance(text, candidate.slice(0, text.length)) + 0.5);
       if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
     }
   }

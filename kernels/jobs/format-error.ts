@@ -17,7 +17,7 @@ export function formatError(format: NumberFormat, view: WeightView, rule: ScaleR
   return {
     mse: count === 0 ? 0 : sums.squared / count,
     sqnrDb: sums.squared > 0 && signal > 0 ? 10 * Math.log10(signal / sums.squared) : null,
-    cosine: signal > 0 && left > signal * NOTHING_LEFT ? Math.max(-1, Math.min(1, product / (Math.sqrt(signal) * Math.sqrt(left)))) : null,
+    cosine: signal > 0 && left > signal * NOTHING_LEFT ? Math.max(-1, Math.min(1, product / Math.sqrt(signal * left))) : null,
     bitsPerWeight: cost.bitsPerWeight,
     bytes: Math.ceil(cost.totalBits / 8),
     scaleRule: format.granularity === null ? 'absmax' : rule,

@@ -153,18 +153,20 @@ let blockZero: f32 = 0;
 /** Sets `blockScale` and `blockZero` from the block's range, which includes zero. */
 // @ts-ignore: decorator
 @inline
-function findScale(least: f32, most: f32, clip: f32): void {
-  const low = least * clip;
-  const high = most * clip;
+function findScale(lower: f32, upper: f32, clip: f32): void {
+  const low = lower * clip;
+  const high = upper * clip;
   if (kind != ASYMMETRIC) {
     blockScale = storedScale((-low > high ? -low : high) / divisor);
     blockZero = 0;
     return;
   }
-  const span = high - low;
-  const raw = span == f32.POSITIVE_INFINITY ? high / divisor - low / divisor : span / divisor;
-  blockScale = storedScale(raw);
-  const zero = nearest<f32>(-low / blockScale);
+  // Ends are cut at +-2^126, so that neither the span nor a dequantized value overflows.
+  const most: f32 = reinterpret<f32>(253 << 23);
+  const start = low < -most ? -most : low;
+  const end = high > most ? most : high;
+  blockScale = storedScale((end - start) / divisor);
+  const zero = nearest<f32>(-start / blockScale);
   blockZero = zero < lowest ? lowest : zero > highest ? highest : zero;
 }
 
