@@ -44,7 +44,14 @@ export interface TensorInfo {
   readonly bytes: number;
   /** Null when the file declares the tensor but holds no readable bytes for it (meta tensors, sparse parts). */
   readonly data: TensorLocation | null;
+  /** How the integers of a quantized tensor (QI8, QU8, QI32) stand for real numbers: (code - zero point) x scale. */
+  readonly quantizer?: TensorQuantizer;
 }
+
+export type TensorQuantizer =
+  | { readonly scheme: 'per_tensor'; readonly scale: number; readonly zeroPoint: number }
+  /** One scale and zero point for each index along `axis`. The two tensors are not listed by themselves. */
+  | { readonly scheme: 'per_channel'; readonly axis: number; readonly scales: TensorInfo; readonly zeroPoints: TensorInfo };
 
 /**
  * What is wrong with a checkpoint. `malformed` refuses it (a {@link CheckpointError} carries one of these),

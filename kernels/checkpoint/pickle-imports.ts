@@ -7,6 +7,7 @@ import type { PickleImport } from './checkpoint';
  */
 export function kindOfImport(module: string, name: string): PickleImport['kind'] {
   if (TENSOR_NAMES.has(`${module} ${name}`) || TENSOR_PATTERNS.some(([inside, pattern]) => inside.test(module) && pattern.test(name))) return 'tensor';
+  if (ORDINARY_NAMES.has(`${module} ${name}`)) return 'other';
   // A module counts with everything inside it.
   for (let end = module.indexOf('.'); ; end = module.indexOf('.', end + 1)) {
     if (CODE_MODULES.has(end < 0 ? module : module.slice(0, end))) return 'code';
@@ -14,8 +15,8 @@ export function kindOfImport(module: string, name: string): PickleImport['kind']
   }
   if (BUILTINS.has(module)) return HARMLESS_BUILTINS.has(name) ? 'other' : 'code';
   if (CODE_NAMES.has(`${module} ${name}`)) return 'code';
-  // A dotted name walks attributes: `Bdb.run` of an allowed module still reaches anything.
-  if (name.includes('.') || name.startsWith('__')) return 'code';
+  // A dotted name walks attributes: `os.system` of an innocent module reaches that module's own imports. Classes inside classes are ordinary.
+  if (name.startsWith('__') || (name.includes('.') && !/^[A-Z]\w*(\.[A-Z]\w*)*$/.test(name))) return 'code';
   return /(^|\.)(_inductor|_dynamo|hub|serialization|cpp_extension|collect_env|_jit_internal)(\.|$)/.test(module) ? 'code' : 'other';
 }
 
@@ -41,6 +42,12 @@ const TENSOR_PATTERNS: readonly (readonly [RegExp, RegExp])[] = [
   [/^torch\.jit\._pickle$/, /^(build_(int|tensor|double|bool)list|restore_type_tag)$/],
 ];
 
+/** Names in the modules below that only hold values, and that ordinary training scripts leave in checkpoints. */
+const ORDINARY_NAMES: ReadonlySet<string> = new Set([
+  'types SimpleNamespace', 'copyreg _reconstructor', 'copy_reg _reconstructor', 'logging Logger', 'logging getLogger', 'io BytesIO', '_io BytesIO', 'io StringIO', 'itertools count', 'platform uname_result',
+  ...['pathlib', 'pathlib._local'].flatMap((module) => ['Path', 'PosixPath', 'WindowsPath', 'PurePath', 'PurePosixPath', 'PureWindowsPath'].map((name) => `${module} ${name}`)),
+]);
+
 /** Modules of which no name belongs into a checkpoint: they run code, start programs, reach files or the network, or load other pickles. */
 const CODE_MODULES: ReadonlySet<string> = new Set([
   'os', 'posix', 'nt', 'posixpath', 'ntpath', 'genericpath', 'sys', 'subprocess', '_posixsubprocess', 'commands', 'popen2', 'pty', 'shutil', 'platform', 'signal', 'resource', 'tempfile', 'fileinput', 'glob', 'pathlib', 'io', '_io',
@@ -48,13 +55,13 @@ const CODE_MODULES: ReadonlySet<string> = new Set([
   'pickle', '_pickle', 'cPickle', 'dill', 'cloudpickle', 'joblib', 'shelve', 'marshal', 'copyreg', 'copy_reg', 'copy',
   'socket', '_socket', 'ssl', 'http', 'httplib', 'urllib', 'urllib2', 'requests', 'aiohttp', 'httpx', 'ftplib', 'smtplib', 'poplib', 'imaplib', 'telnetlib', 'socketserver', 'xmlrpc', 'webbrowser', 'paramiko', 'asyncio', 'antigravity',
   'multiprocessing', 'concurrent', 'threading', '_thread', 'sched', 'atexit', 'weakref', 'logging',
-  'bdb', 'pdb', 'cProfile', 'profile', 'pstats', 'trace', 'timeit', 'doctest', 'unittest', 'pydoc', 'pip', 'ensurepip', 'venv', 'setuptools', 'distutils', 'site', 'idlelib', 'lib2to3', 'tkinter', 'turtle', 'cgi', 'cgitb', 'this',
-  'operator', '_operator', 'functools', '_functools', 'itertools', 'test', 'nose', 'pytest', 'ptpython', 'IPython', 'numpy.f2py', 'numpy.distutils', 'numpy.testing', 'torch.testing', 'torch.jit.unsupported_tensor_ops', 'torch.fx',
+  'bdb', 'pdb', 'cProfile', 'profile', 'pstats', 'trace', 'timeit', 'doctest', 'unittest', 'pydoc', 'pip', 'ensurepip', 'venv', 'setuptools', 'distutils', 'site', 'idlelib', 'lib2to3', 'tkinter', 'turtle', 'cgi', 'cgitb',
+  'operator', '_operator', 'functools', '_functools', 'itertools', 'nose', 'pytest', 'ptpython', 'IPython', 'numpy.f2py', 'numpy.distutils', 'numpy.testing', 'torch.testing', 'torch.jit.unsupported_tensor_ops', 'torch.fx',
 ]);
 
 const CODE_NAMES: ReadonlySet<string> = new Set([
   'torch load', 'torch save', 'torch.jit load', 'torch.package PackageImporter', 'torch ops', 'torch classes', 'torch compile',
-  'numpy load', 'numpy save', 'numpy fromfile', 'numpy memmap', 'pandas read_pickle', 'pandas.io.pickle read_pickle', 'collections namedtuple',
+  'numpy load', 'numpy save', 'numpy fromfile', 'numpy memmap', 'pandas read_pickle', 'pandas.io.pickle read_pickle',
 ]);
 
 /** Names that a pickle would import, each listed once with the place of its first opcode. */

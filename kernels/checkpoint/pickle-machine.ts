@@ -32,7 +32,9 @@ export class PickleMachine {
   private nodes = 0;
   private readonly stack: PickleValue[] = [];
   private readonly marks: number[] = [];
-  private readonly memo = new Map<number, PickleValue>();
+  /** Picklers number their memo 0, 1, 2, ...: kept as an array, and any other index in a map. */
+  private readonly memo: PickleValue[] = [];
+  private readonly sparseMemo = new Map<number, PickleValue>();
 
   /** @param start byte of the stream at which this pickle begins (pickles may stand one behind another). */
   constructor(private readonly start: number, imports: ImportList, private readonly limits: Limits) {
@@ -87,11 +89,11 @@ export class PickleMachine {
       case 0x89: this.push(false); return;
       case 0x49: this.push(this.integerLine()); return;
       case 0x4c: this.push(this.integerLine()); return;
-      case 0x4a: this.push(this.take(4).readInt32LE(0)); return;
+      case 0x4a: this.push(this.u32() | 0); return;
       case 0x4b: this.push(this.u8()); return;
-      case 0x4d: this.push(this.take(2).readUInt16LE(0)); return;
+      case 0x4d: this.push(this.u16()); return;
       case 0x8a: this.push(twosComplement(this.take(this.u8()))); return;
-      case 0x8b: { const length = this.take(4).readInt32LE(0); this.push(this.long(length)); return; }
+      case 0x8b: { const length = this.u32() | 0; this.push(this.long(length)); return; }
       case 0x46: { const text = this.line(); const value = floatOf(text); if (value === null) throw new Broken('a float is not written as one'); this.push(this.made(new FloatNode(value))); return; }
       case 0x47: this.push(this.made(new FloatNode(this.take(8).readDoubleBE(0)))); return;
       // Strings
@@ -126,11 +128,11 @@ export class PickleMachine {
       // Memo
       case 0x70: this.put(this.index()); return;
       case 0x71: this.put(this.u8()); return;
-      case 0x72: this.put(this.take(4).readUInt32LE(0)); return;
-      case 0x94: this.put(this.memo.size); return;
+      case 0x72: this.put(this.u32()); return;
+      case 0x94: this.put(this.memo.length + this.sparseMemo.size); return;
       case 0x67: this.get(this.index()); return;
       case 0x68: this.get(this.u8()); return;
-      case 0x6a: this.get(this.take(4).readUInt32LE(0)); return;
+      case 0x6a: this.get(this.u32()); return;
       // Names and objects
       case 0x63: { const [module, name] = this.names(); this.global(module, name, at); return; }
       case 0x93: { const [module, name] = this.popMany(2); this.stackGlobal(module, name, at); return; }
@@ -141,8 +143,8 @@ export class PickleMachine {
       case 0x52: { const [fn, args] = this.popMany(2); this.push(this.made(new CallNode(fn, args))); return; }
       case 0x62: { const state = this.pop(); const target = this.top(); if (isFilled(target)) target.state = state; return; }
       case 0x82: this.extension(this.u8(), at); return;
-      case 0x83: this.extension(this.take(2).readUInt16LE(0), at); return;
-      case 0x84: this.extension(this.take(4).readInt32LE(0), at); return;
+      case 0x83: this.extension(this.u16(), at); return;
+      case 0x84: this.extension(this.u32() | 0, at); return;
       case 0x50: this.persist(this.line()); return;
       case 0x51: this.persist(this.pop()); return;
       default: throw new Broken(`the byte ${code.toString(16).padStart(2, '0')} is no pickle operation`);
@@ -200,8 +202,11 @@ export class PickleMachine {
   }
 
   private popMany(count: number): PickleValue[] {
-    if (this.stack.length - count < this.floor()) throw new Broken('it takes from an empty stack');
-    return this.stack.splice(this.stack.length - count, count);
+    const from = this.stack.length - count;
+    if (from < this.floor()) throw new Broken('it takes from an empty stack');
+    const items = this.stack.slice(from);
+    this.stack.length = from;
+    return items;
   }
 
   private top(): PickleValue {
@@ -212,7 +217,9 @@ export class PickleMachine {
   private popMark(): PickleValue[] {
     const mark = this.marks.pop();
     if (mark === undefined) throw new Broken('it goes back to a mark that was never set');
-    return this.stack.splice(mark);
+    const items = this.stack.slice(mark);
+    this.stack.length = mark;
+    return items;
   }
 
   private appendAll(items: readonly PickleValue[]): void {
@@ -229,12 +236,14 @@ export class PickleMachine {
 
   private put(index: number): void {
     const value = this.top();
-    if (!this.memo.has(index) && this.memo.size >= this.limits.pickleNodes) throw new Broken(`it remembers more than ${this.limits.pickleNodes} objects`);
-    this.memo.set(index, value);
+    if (index < this.memo.length) this.memo[index] = value;
+    else if (this.memo.length + this.sparseMemo.size >= this.limits.pickleNodes) throw new Broken(`it remembers more than ${this.limits.pickleNodes} objects`);
+    else if (index === this.memo.length && this.sparseMemo.size === 0) this.memo.push(value);
+    else this.sparseMemo.set(index, value);
   }
 
   private get(index: number): void {
-    const value = this.memo.get(index);
+    const value = index < this.memo.length ? this.memo[index] : this.sparseMemo.get(index);
     if (value === undefined) throw new Broken(`it recalls object ${index}, which was never remembered`);
     this.push(value);
   }
@@ -257,6 +266,20 @@ export class PickleMachine {
     return this.bytes[this.position++];
   }
 
+  private u16(): number {
+    this.need(2);
+    const { bytes, position } = this;
+    this.position += 2;
+    return bytes[position] | (bytes[position + 1] << 8);
+  }
+
+  private u32(): number {
+    this.need(4);
+    const { bytes, position } = this;
+    this.position += 4;
+    return (bytes[position] | (bytes[position + 1] << 8) | (bytes[position + 2] << 16) | (bytes[position + 3] << 24)) >>> 0;
+  }
+
   /** A view of the next bytes, not a copy. */
   private take(length: number): Buffer {
     this.need(length);
@@ -266,8 +289,7 @@ export class PickleMachine {
   }
 
   private length4(signed: boolean): number {
-    const bytes = this.take(4);
-    const length = signed ? bytes.readInt32LE(0) : bytes.readUInt32LE(0);
+    const length = signed ? this.u32() | 0 : this.u32();
     if (length < 0) throw new Broken('a length is negative');
     return this.plausible(length);
   }
@@ -315,9 +337,9 @@ export class PickleMachine {
 
   private text(length: number, raw: boolean): void {
     const start = this.position;
-    const bytes = this.take(length);
+    this.skip(length);
     if (length > this.limits.stringKept) this.push(this.made(new TextNode(start, length, raw)));
-    else this.push(raw ? bytes.toString('latin1') : bytes.toString('utf8'));
+    else this.push(this.bytes.toString(raw ? 'latin1' : 'utf8', start, start + length));
   }
 
   private pushText(text: string): void {

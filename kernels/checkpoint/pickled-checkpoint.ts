@@ -1,5 +1,5 @@
 import type { ByteSource } from './byte-source';
-import { CheckpointError, DTYPE_BITS, type Checkpoint, type PickleImport, type TensorInfo } from './checkpoint';
+import { CheckpointError, DTYPE_BITS, type Checkpoint, type PickleImport, type TensorInfo, type TensorQuantizer } from './checkpoint';
 import type { ImportList } from './pickle-imports';
 import type { PickleValue } from './pickle-nodes';
 import { plainValues } from './pickle-views';
@@ -34,7 +34,12 @@ export function placeTensors(root: PickleValue, matcher: TensorMatcher, layout: 
 }
 
 function place({ name, record }: NamedRecord, layout: Layout, problems: ProblemList): TensorInfo {
-  const info = { name, dtype: record.dtype, shape: record.shape, bytes: record.bytes };
+  const { quantizer: given } = record;
+  const quantizer: TensorQuantizer | undefined = given && ('scale' in given ? { scheme: 'per_tensor', ...given } : {
+    scheme: 'per_channel', axis: given.axis,
+    scales: place({ name: `${name}.scales`, record: given.scales }, layout, problems), zeroPoints: place({ name: `${name}.zeroPoints`, record: given.zeroPoints }, layout, problems),
+  });
+  const info = { name, dtype: record.dtype, shape: record.shape, bytes: record.bytes, ...(quantizer ? { quantizer } : {}) };
   if (record.note) problems.add('information', `${shown(name)}: ${record.note}`, 'Save the full tensors to have them analysed', { tensor: name });
   const absent = (why: string): TensorInfo => {
     problems.add('information', `the values of ${shown(name)} cannot be read: ${why}`, 'Save it as an ordinary dense tensor to have it analysed', { tensor: name });

@@ -157,9 +157,12 @@ function combine(source: ByteSource, index: Index, parts: readonly Checkpoint[],
   };
 }
 
+/** The same tensor, with its files counted from `first`. */
 function moved(tensor: TensorInfo, first: number): TensorInfo {
-  if (!tensor.data) return tensor;
-  const { data } = tensor;
+  const { data, quantizer } = tensor;
+  if (!data) return tensor;
   const storage = data.storage === undefined ? {} : { storage: `${first + data.file}/${data.storage}` };
-  return { ...tensor, data: { ...data, file: first + data.file, ...storage } };
+  const channels = quantizer?.scheme === 'per_channel'
+    ? { quantizer: { ...quantizer, scales: moved(quantizer.scales, first), zeroPoints: moved(quantizer.zeroPoints, first) } } : {};
+  return { ...tensor, data: { ...data, file: first + data.file, ...storage }, ...channels };
 }

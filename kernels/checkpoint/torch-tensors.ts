@@ -1,6 +1,6 @@
 import { checkedBytes, checkedExtent, checkedProduct, isContiguous, rowMajorStrides } from './checked';
 import { DTYPE_BITS, type DType } from './checkpoint';
-import { BytesNode, CallNode, GlobalNode, isFilled, NewNode, PersistNode, sequence, TextNode, type PickleNode, type PickleValue } from './pickle-nodes';
+import { BytesNode, CallNode, FloatNode, GlobalNode, isFilled, NewNode, PersistNode, sequence, TextNode, type PickleNode, type PickleValue } from './pickle-nodes';
 import { attributes, classOf, dictEntries, entry } from './pickle-views';
 import { dtypeOf, numpyType, storageType } from './torch-types';
 
@@ -30,6 +30,7 @@ export interface TensorRecord {
   readonly inline?: { readonly start: number; readonly length: number; readonly byteOrder: 'little' | 'big' };
   /** Why there are no readable values, when there are none. */
   readonly absent?: string;
+  readonly quantizer?: { readonly scale: number; readonly zeroPoint: number } | { readonly axis: number; readonly scales: TensorRecord; readonly zeroPoints: TensorRecord };
   /** Worth saying although the values can be read. */
   readonly note?: string;
 }
@@ -78,8 +79,13 @@ export class TensorMatcher {
 
   private rebuild(name: string, args: readonly PickleValue[], depth: number): TensorRecord | null {
     switch (name) {
-      case '_rebuild_tensor': case '_rebuild_tensor_v2': case '_rebuild_qtensor':
+      case '_rebuild_tensor': case '_rebuild_tensor_v2':
         return dense(args[0], args[1], args[2], args[3], null);
+      case '_rebuild_qtensor': {
+        const record = dense(args[0], args[1], args[2], args[3], null);
+        const quantizer = this.quantizer(sequence(args[4] ?? null), depth);
+        return record && (quantizer ? { ...record, quantizer } : { ...record, note: 'its scale is not stored in a form that is known' });
+      }
       case '_rebuild_tensor_v3': {
         const dtype = dtypeOf(args[6] ?? null);
         if (!dtype) throw new TensorRecordError('its element type is not known');
@@ -103,6 +109,18 @@ export class TensorMatcher {
       case '_rebuild_device_tensor_from_cpu_tensor': return this.match(args[0] ?? null, depth + 1);
       default: return null;
     }
+  }
+
+  /** (per_tensor_affine, scale, zero point) or (per_channel_affine, scales, zero points, axis). */
+  private quantizer(parts: readonly PickleValue[] | null, depth: number): TensorRecord['quantizer'] | null {
+    const scheme = parts?.[0];
+    if (!parts || !(scheme instanceof GlobalNode)) return null;
+    const [, scale, zero, axis] = parts;
+    if (scheme.name === 'per_tensor_affine' && scale instanceof FloatNode && typeof zero === 'number') return { scale: scale.value, zeroPoint: zero };
+    if (!scheme.name.startsWith('per_channel_affine') || typeof axis !== 'number') return null;
+    const scales = this.match(scale, depth + 1);
+    const zeroPoints = this.match(zero, depth + 1);
+    return scales && zeroPoints ? { axis, scales, zeroPoints } : null;
   }
 
   /** A tensor subclass: a distributed tensor keeps its own part of the values in `_local_tensor`. */

@@ -131,8 +131,8 @@ test('extra values are bounded as a whole', async () => {
 test('kinds of imports follow the allow-list of weights_only, and unknown is never tensor', () => {
   const kinds: Record<string, [string, string][]> = {
     tensor: [['torch._utils', '_rebuild_tensor_v2'], ['collections', 'OrderedDict'], ['torch', 'FloatStorage'], ['torch', 'float8_e4m3fn'], ['torch.nn.parameter', 'Parameter'], ['torch', 'Size'], ['torch.storage', 'UntypedStorage'], ['__builtin__', 'set'], ['_codecs', 'encode'], ['torch.cuda', 'HalfStorage']],
-    code: [['os', 'system'], ['builtins', 'eval'], ['__builtin__', 'getattr'], ['torch.hub', 'load'], ['torch', 'load'], ['subprocess', 'Popen'], ['a.b', 'C.d'], ['numpy.testing._private.utils', 'runstring'], ['torch._dynamo.x', 'y'], ['builtins', 'unheard_of']],
-    other: [['argparse', 'Namespace'], ['torch.nn.modules.linear', 'Linear'], ['numpy', 'ndarray'], ['mymodel', 'Net'], ['builtins', 'list']],
+    code: [['os', 'system'], ['builtins', 'eval'], ['__builtin__', 'getattr'], ['torch.hub', 'load'], ['torch', 'load'], ['subprocess', 'Popen'], ['a.b', 'C.d'], ['torch', 'os.system'], ['pathlib', 'os'], ['numpy.testing._private.utils', 'runstring'], ['torch._dynamo.x', 'y'], ['builtins', 'unheard_of']],
+    other: [['argparse', 'Namespace'], ['torch.nn.modules.linear', 'Linear'], ['numpy', 'ndarray'], ['mymodel', 'Net'], ['builtins', 'list'], ['pathlib', 'PosixPath'], ['copy_reg', '_reconstructor'], ['model', 'Net.Config']],
   };
   for (const [kind, names] of Object.entries(kinds)) for (const [module, name] of names) assert.equal(kindOfImport(module, name), kind, `${module}.${name}`);
 });

@@ -6,7 +6,7 @@ import { openCheckpoint, type Checkpoint } from '../../../kernels/checkpoint';
 import { dataPath, needsData } from '../../support/data';
 import { openBytes, valuesOf } from './support';
 
-interface Expected { dtype?: string; shape: number[]; stride?: number[]; sha256_contiguous_le?: string; int_repr_sha256?: string; layout?: string }
+interface Expected { dtype?: string; shape: number[]; stride?: number[]; sha256_contiguous_le?: string; int_repr_sha256?: string; dequant_sha256?: string; layout?: string }
 
 const DTYPES: Record<string, string> = {
   float32: 'F32', float64: 'F64', float16: 'F16', bfloat16: 'BF16', int8: 'I8', uint8: 'U8', int16: 'I16', int32: 'I32', int64: 'I64', bool: 'BOOL',
@@ -45,6 +45,28 @@ test('every tensor that torch 1.13 saved is listed with its name, dtype and shap
     assert.deepEqual(checkpoint.problems.filter((problem) => problem.code === 'BL406' && problem.grade === 'questionable'), [], file);
   }
   assert.ok(hashes >= 200, `${hashes} hashes compared`);
+});
+
+test('quantized tensors come with what makes their codes real numbers', async (t) => {
+  if (!needsData(t, 'oracles/torch113')) return;
+  const files = JSON.parse(readFileSync(dataPath('oracles/torch113/expected.json'), 'utf8')) as Record<string, Record<string, Expected>>;
+  const checkpoint = await openCheckpoint(dataPath('oracles/torch113/quantized.pt'));
+  for (const [name, expected] of Object.entries(files['quantized.pt'])) {
+    const tensor = tensorOf(checkpoint, name);
+    const bytes = valuesOf(checkpoint, tensor);
+    const codes = tensor.dtype === 'QU8' ? new Uint8Array(bytes) : new Int8Array(bytes);
+    const quantizer = tensor.quantizer!;
+    let scaleOf = (_row: number): [number, number] => assert.fail();
+    if (quantizer.scheme === 'per_tensor') scaleOf = () => [quantizer.scale, quantizer.zeroPoint];
+    else {
+      assert.equal(quantizer.axis, 0);
+      const scales = new Float64Array(new Uint8Array(valuesOf(checkpoint, quantizer.scales)).buffer);
+      const zeros = new BigInt64Array(new Uint8Array(valuesOf(checkpoint, quantizer.zeroPoints)).buffer);
+      scaleOf = (row) => [scales[row], Number(zeros[row])];
+    }
+    const real = Float32Array.from(codes, (code, i) => { const [scale, zero] = scaleOf(Math.floor(i / tensor.shape[1])); return Math.fround((code - zero) * Math.fround(scale)); });
+    assert.equal(sha256(Buffer.from(real.buffer)), expected.dequant_sha256, name);
+  }
 });
 
 test('tensors that share a storage say so', async (t) => {
