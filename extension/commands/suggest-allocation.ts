@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import type { AllocationSummary, ModelSummary } from '../../server/protocol';
 import type { Context } from '../context';
 import { askWhereTo, folderOf, numberOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
-import { formatBits, formatBytes, parseSize } from '../ui/text';
+import { formatAverageBits, formatBytes, parseSize } from '../ui/text';
 import { offer } from './command';
 
 type Budget = { readonly bits: number } | { readonly bytes: number };
@@ -34,7 +34,7 @@ export async function suggestAllocation(context: Context, args: Arguments): Prom
 
 /** One sentence with the uniform recipe of the same size beside it: an allocation alone says nothing. */
 export function allocationText(result: AllocationSummary): string {
-  const parts = [vscode.l10n.t('{0} bits on average, {1}{2}.', formatBits(result.averageBits), formatBytes(result.bytes), result.optimal ? '' : ` (${vscode.l10n.t('not proven optimal')})`)];
+  const parts = [vscode.l10n.t('{0} bits on average, {1}{2}.', formatAverageBits(result.averageBits), formatBytes(result.bytes), result.optimal ? '' : ` (${vscode.l10n.t('not proven optimal')})`)];
   const { uniform } = result;
   if (!uniform) parts.push(vscode.l10n.t('No single format for all layers fits this budget.'));
   else if (uniform.objective > 0) {

@@ -19,6 +19,11 @@ export function formatBits(bits: number): string {
   return String(Math.round(bits * 1000) / 1000);
 }
 
+/** An average over layers: two digits, since more would say nothing. */
+export function formatAverageBits(bits: number): string {
+  return bits.toFixed(2);
+}
+
 /** SQNR with its unit; an error of exactly zero has no finite SQNR. */
 export function formatSqnr(error: Pick<FormatError, 'sqnrDb' | 'mse'>): string {
   if (error.sqnrDb !== null) return `${error.sqnrDb.toFixed(2)} dB`;

@@ -2,7 +2,7 @@
 import * as vscode from 'vscode';
 import type { LayerRow, ModelSummary } from '../../server/protocol';
 import type { Context } from '../context';
-import { formatBits, formatBytes, formatCount, oneLine, withoutIcons } from '../ui/text';
+import { formatAverageBits, formatBits, formatBytes, formatCount, oneLine, withoutIcons } from '../ui/text';
 import { findingsIn, layerTree, worstOf, type LayerNode } from './layer-nodes';
 
 /** Modules above this depth start open. */
@@ -78,7 +78,7 @@ function messageOf(model: ModelSummary): string {
     case 'pending': return vscode.l10n.t('Measuring the weights…');
     default:
       return model.bytesAfter === null || model.averageBits === null ? vscode.l10n.t('{0} of weights', formatBytes(model.bytes))
-        : vscode.l10n.t('{0} → {1} at {2} bits on average', formatBytes(model.bytes), formatBytes(model.bytesAfter), formatBits(model.averageBits));
+        : vscode.l10n.t('{0} → {1} at {2} bits on average', formatBytes(model.bytes), formatBytes(model.bytesAfter), formatAverageBits(model.averageBits));
   }
 }
 
@@ -87,7 +87,8 @@ function describe(row: LayerRow): string {
   if (!row.weight) return oneLine(row.className, 60);
   const parts = [];
   if (row.bitsPerWeight !== null) parts.push(vscode.l10n.t('{0} bits', formatBits(row.bitsPerWeight)));
-  parts.push(formatBytes(row.bytesAfter ?? row.bytes));
+  // A tied layer costs nothing of its own: its bytes stand at the layer that carries the tensor.
+  parts.push(row.tiedTo === null ? formatBytes(row.bytesAfter ?? row.bytes) : vscode.l10n.t('tied to {0}', oneLine(row.tiedTo, 60)));
   if (row.sqnrDb !== null) parts.push(`${row.sqnrDb.toFixed(1)} dB`);
   return parts.join(' · ');
 }

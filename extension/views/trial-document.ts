@@ -1,7 +1,7 @@
 /** One trial as a read-only Markdown document: `bitlens-trial:/<id>.md`. Names are escaped: they come from untrusted files. */
 import * as vscode from 'vscode';
 import type { TrialStore, StoredTrial } from '../trial-store';
-import { formatBits, formatBytes, formatCount, formatSqnr, markdownCell } from '../ui/text';
+import { formatAverageBits, formatBits, formatBytes, formatCount, formatSqnr, markdownCell } from '../ui/text';
 
 export const TRIAL_SCHEME = 'bitlens-trial';
 
@@ -23,7 +23,7 @@ export function trialMarkdown({ summary, recipe, target }: StoredTrial): string 
     ['Model', markdownCell(vscode.Uri.parse(target.uri).path.split('/').pop() ?? '')],
     ['Recipe', recipe ? markdownCell(vscode.workspace.asRelativePath(recipe)) : 'none: one format for the layers below'],
     ['Started', `${markdownCell(summary.startedAt)}, took ${summary.seconds.toFixed(1)} s`],
-    ['Size', `${formatBytes(summary.bytesBefore)} → ${formatBytes(summary.bytesAfter)} (${formatBits(summary.averageBits)} bits per weight)`],
+    ['Size', `${formatBytes(summary.bytesBefore)} → ${formatBytes(summary.bytesAfter)} (${formatAverageBits(summary.averageBits)} bits per weight)`],
     ['Evidence', markdownCell(summary.evidence)],
   ];
   if (summary.export) {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { Context } from '../context';
 import type { StoredTrial } from '../trial-store';
-import { formatBits, formatBytes, formatCount, formatSqnr, oneLine } from '../ui/text';
+import { formatAverageBits, formatBytes, formatCount, formatSqnr, oneLine } from '../ui/text';
 
 export type TrialNode =
   /** `id` is what the item's commands are called with. */
@@ -55,7 +55,7 @@ function trialItem({ summary }: StoredTrial): vscode.TreeItem {
   item.id = summary.id;
   item.contextValue = summary.export ? 'trial exported' : 'trial';
   item.iconPath = new vscode.ThemeIcon('beaker');
-  item.description = [`${formatBits(summary.averageBits)} bits`, `${formatBytes(summary.bytesBefore)} → ${formatBytes(summary.bytesAfter)}`,
+  item.description = [`${formatAverageBits(summary.averageBits)} bits`, `${formatBytes(summary.bytesBefore)} → ${formatBytes(summary.bytesAfter)}`,
     Number.isNaN(started.valueOf()) ? '' : started.toLocaleTimeString()].filter(Boolean).join(' · ');
   item.tooltip = [oneLine(summary.title), oneLine(summary.evidence, 400), `${summary.layers.length} layers in ${summary.seconds.toFixed(1)} s`, Number.isNaN(started.valueOf()) ? '' : started.toLocaleString()].filter(Boolean).join('\n');
   item.accessibilityInformation = { label: `${oneLine(summary.title)}, ${item.description}` };
