@@ -5,12 +5,11 @@ import { Kernel } from '../kernel';
 import type { Settings } from '../protocol';
 import { initParser, PythonWorkspace } from '../python';
 import { runRules } from '../rules/registry';
+import type { PythonPort } from './ports';
 import { AnalysisService } from './service';
 
 export interface Analysis {
   readonly service: AnalysisService;
-  readonly python: PythonWorkspace;
-  readonly kernel: Kernel;
   dispose(): Promise<void>;
 }
 
@@ -29,11 +28,16 @@ function readSource(file: string): string | null {
   }
 }
 
-/** The kernel process is not started here; it starts with the first job. */
-export async function createAnalysis({ settings, roots, log }: CreateOptions): Promise<Analysis> {
-  await initParser();
+/** The parser is loaded when the first source is read, and the kernel process started with the first job: `inspect` needs neither. */
+export function createAnalysis({ settings, roots, log }: CreateOptions): Analysis {
   const python = new PythonWorkspace({ readFile: readSource, roots });
+  let ready: Promise<void> | null = null;
+  const parser = (): Promise<void> => (ready ??= initParser());
+  const port: PythonPort = {
+    rootCandidates: async (file) => { await parser(); return python.rootCandidates(file); },
+    buildTree: async (file, name, args) => { await parser(); return python.buildTree(file, name, args); },
+  };
   const kernel = new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log });
-  const service = new AnalysisService({ kernel, python, openCheckpoint, runRules, host: { roots }, settings, log, caller: 'on the command line' });
-  return { service, python, kernel, dispose: async () => { await kernel.dispose(); } };
+  const service = new AnalysisService({ kernel, python: port, openCheckpoint, runRules, host: { roots }, settings, log, caller: 'on the command line' });
+  return { service, dispose: async () => { await kernel.dispose(); python.dispose(); } };
 }

@@ -17,7 +17,7 @@ export interface VerbContext {
   /** Progress of kernel jobs, on stderr. */
   readonly onProgress: (progress: JobProgress) => void;
   /** The analysis; the kernel process starts when a number is first asked for. */
-  service(settings?: Partial<Settings>): Promise<AnalysisService>;
+  service(settings?: Partial<Settings>): AnalysisService;
 }
 
 export interface Verb {

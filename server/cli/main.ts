@@ -45,7 +45,7 @@ function complain(error: unknown, json: boolean): void {
 
 function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, open: (analysis: Analysis) => void): VerbContext {
   const quiet = args.has('quiet');
-  let analysis: Promise<Analysis> | null = null;
+  let analysis: Analysis | null = null;
   const note = (text: string): void => {
     if (quiet) return;
     progress.clear();
@@ -56,16 +56,15 @@ function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, ope
     print: (text) => { progress.clear(); process.stdout.write(text); },
     printJson: (value) => { progress.clear(); process.stdout.write(`${JSON.stringify(value, null, process.stdout.isTTY ? 2 : undefined)}\n`); },
     onProgress: progress.show,
-    service: async (settings = {}) => {
+    service: (settings = {}) => {
       const threads = args.number('threads', 0);
       const memoryMb = args.number('memory', 128);
       analysis ??= createAnalysis({
         settings: { ...DEFAULT_SETTINGS, ...(threads === undefined ? {} : { threads }), ...(memoryMb === undefined ? {} : { memoryMb }), ...settings },
         roots: projectRoots, log: (text) => { if (process.env.BITLENS_DEBUG) note(text); },
       });
-      const made = await analysis;
-      open(made);
-      return made.service;
+      open(analysis);
+      return analysis.service;
     },
   };
 }

@@ -68,7 +68,7 @@ export function analyseOptions(target: Target, context: VerbContext): AnalyseOpt
 /** Analyses the TARGET and says on stderr what was chosen and what is noteworthy. */
 export async function analyseTarget(context: VerbContext): Promise<ModelAnalysis> {
   const target = await readTarget(context.args.positionals[0]!);
-  const service = await context.service();
+  const service = context.service();
   const analysis = await service.analyse(target.file, analyseOptions(target, context));
   for (const note of notesOf(analysis)) context.note(note);
   return analysis;

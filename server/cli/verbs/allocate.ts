@@ -31,7 +31,7 @@ export const allocate: Verb = {
     const asked = args.list('formats');
     const formats = asked ? [...new Set(readFormats(asked).map(({ id }) => id))] : undefined;
     const analysis = await analyseTarget(context);
-    const service = await context.service();
+    const service = context.service();
     const metric = args.text('metric');
     const out = args.text('out');
     const result = await service.allocate(analysis, {

@@ -49,7 +49,7 @@ export const check: Verb = {
     const { args } = context;
     const minimum = args.number('minimum-sqnr', 0);
     const targetFormat = args.text('target-format');
-    const service = await context.service({ ...(minimum === undefined ? {} : { minimumSqnrDb: minimum }), ...(targetFormat === undefined ? {} : { targetFormat }) });
+    const service = context.service({ ...(minimum === undefined ? {} : { minimumSqnrDb: minimum }), ...(targetFormat === undefined ? {} : { targetFormat }) });
     const targets = await targetsOf(args.positionals, context.signal);
     const models: CheckedModel[] = [];
     for (const { target, listed } of targets) {

@@ -11,7 +11,7 @@ export const inspect: Verb = {
     notes: ['JSON: {format, tensors: [{name, dtype, shape, bytes}], parameters, problems: [{code, grade, message, fix, offset}], imports, metadata, path, bytes}'],
   },
   async run(context) {
-    const service = await context.service();
+    const service = context.service();
     const summary = await service.inspect(context.args.positionals[0]!, { signal: context.signal });
     if (context.json) {
       const { format, tensors, parameters, problems, imports, metadata, path, bytes } = summary;

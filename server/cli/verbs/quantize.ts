@@ -28,7 +28,7 @@ export const quantize: Verb = {
     const out = args.required('out', 'the file to write');
     const layout = LAYOUTS.find((each) => each === args.text('layout')) ?? 'dequantized';
     const analysis = await analyseTarget(context);
-    const service = await context.service();
+    const service = context.service();
     const trial = await service.trial(analysis, {
       ...(recipe === undefined ? {} : { recipe }), ...(format === undefined ? {} : { format }), ...(method === undefined ? {} : { method }),
       layers: args.all('layer'), out, layout,

@@ -27,7 +27,7 @@ export const report: Verb = {
     const asked = context.args.list('formats');
     const formats = asked ? [...new Set(readFormats(asked).map(({ id }) => id))] : undefined;
     const analysis = await analyseTarget(context);
-    const service = await context.service();
+    const service = context.service();
     const metric = context.args.text('metric');
     const data = await service.report(analysis, { details: kind !== '.csv', ...(formats ? { formats } : {}), ...(metric === undefined ? {} : { metric }) }, context);
     context.signal.throwIfAborted();

@@ -17,7 +17,7 @@ export const scan: Verb = {
   },
   async run(context) {
     const asked = context.args.list('formats');
-    const service = await context.service();
+    const service = context.service();
     const formats = readFormats(asked ?? service.settings.formats);
     const file = context.args.positionals[0]!;
     const result = await service.scan(file, { formats: formats.map(({ id }) => id), scaleRule: context.args.text('scale') === 'mse' ? 'mse' : 'absmax' }, context);

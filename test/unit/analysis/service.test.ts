@@ -7,7 +7,8 @@ import { CheckpointError } from '../../../kernels/checkpoint/checkpoint';
 import type { Recipe } from '../../../kernels/recipe/recipe';
 import { selectLayers } from '../../../server/analysis/trial';
 import { UserError } from '../../../server/analysis/user-error';
-import { checkpoint, checkpointOf, embedding, linear, node, parameter, tensor, tree, treeOf } from '../linking/build';
+import type { ModuleTree } from '../../../server/python/module-tree';
+import { checkpoint, checkpointOf, embedding, linear, node, parameter, tensor, tree } from '../linking/build';
 import { bench } from './fakes';
 
 const model = tree(linear('fc1', 64, 32), linear('fc2', 32, 16), linear('fc3', 16, 8));
@@ -18,7 +19,7 @@ const folder = (t: test.TestContext): string => {
   t.after(() => rmSync(made, { recursive: true, force: true }));
   return made;
 };
-const tied = (): { model: ReturnType<typeof treeOf>; weights: typeof weights } => ({
+const tied = (): { model: ModuleTree; weights: typeof weights } => ({
   model: tree(embedding('embed', 64, 16), linear('fc', 16, 16), node('head', 'Linear', 'torch', [parameter('weight', [64, 16], { tiedTo: 'embed.weight' })])),
   weights: checkpoint({ 'embed.weight': [64, 16], 'fc.weight': [16, 16], 'fc.bias': [16], 'head.weight': [64, 16] }),
 });
