@@ -61,9 +61,9 @@ async function openPickle(source: ByteSource, context: ReaderContext): Promise<C
     problems.add('questionable', `only the first ${input.bytes.length} bytes of the pickle are read`, 'Save the weights with torch.save or as safetensors');
   }
   const matcher = new TensorMatcher();
-  const tensors = results.slice(0, 1).flatMap((root) => placeTensors(root, matcher, {
+  const tensors = results.length === 0 ? [] : await placeTensors(results[0], matcher, {
     strict: false, stream: 0,
     storage: () => ({ absent: 'its storage is not in this file' }),
-  }, source, context, problems, input.bytes.length));
+  }, source, context, problems, input.bytes.length);
   return assemble('pickle', source, context, problems, imports, tensors, results[0], matcher);
 }

@@ -4,7 +4,7 @@ import type { ImportList } from './pickle-imports';
 import type { PickleValue } from './pickle-nodes';
 import { plainValues } from './pickle-views';
 import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
-import type { ReaderContext } from './reader';
+import { breathe, type ReaderContext } from './reader';
 import { nameTensors, type NamedRecord } from './state-dict';
 import { TensorMatcher, type StorageRef } from './torch-tensors';
 
@@ -24,13 +24,19 @@ export interface Layout {
 }
 
 /** Tensors of one pickled object, with their places. `prefix` stands before every name. */
-export function placeTensors(root: PickleValue, matcher: TensorMatcher, layout: Layout, source: ByteSource, context: ReaderContext, problems: ProblemList,
-  pickleBytes: number, prefix = ''): TensorInfo[] {
+export async function placeTensors(root: PickleValue, matcher: TensorMatcher, layout: Layout, source: ByteSource, context: ReaderContext, problems: ProblemList,
+  pickleBytes: number, prefix = ''): Promise<TensorInfo[]> {
   const named = nameTensors(root, matcher, context.limits, problems, pickleBytes, (name, message) => {
     if (layout.strict) refuse(source.path, `the tensor ${shown(name)} is impossible: ${message}`, FETCH_AGAIN, { tensor: name });
     problems.add('questionable', `the tensor ${shown(name)} is impossible: ${message}`, SAVE_AGAIN, { tensor: name });
   });
-  return named.map((tensor) => place({ name: prefix + tensor.name, record: tensor.record }, layout, problems));
+  const tensors: TensorInfo[] = [];
+  for (const { name, record } of named) {
+    // Each may read the header of its storage.
+    if (tensors.length % 5000 === 4999) await breathe(context);
+    tensors.push(place({ name: prefix + name, record }, layout, problems));
+  }
+  return tensors;
 }
 
 function place({ name, record }: NamedRecord, layout: Layout, problems: ProblemList): TensorInfo {

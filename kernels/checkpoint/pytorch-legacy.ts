@@ -70,7 +70,7 @@ async function openLegacy(source: ByteSource, context: ReaderContext, imports: I
   const widths = storageWidths(object, source);
   const places = await readStorages(source, context, keys!.map(String), widths, at, problems);
   const matcher = new TensorMatcher();
-  const tensors = placeTensors(object.result ?? null, matcher, {
+  const tensors = await placeTensors(object.result ?? null, matcher, {
     strict: true, stream: 0,
     storage: (ref, tensor) => {
       const place = places.get(ref.key);

@@ -56,12 +56,12 @@ async function openZip(source: ByteSource, context: ReaderContext, imports: Impo
   const layout = (folder: string, stream: number | null): Layout => ({
     strict: true, stream, storage: (ref, tensor) => storagePlace(zip, folder, ref, tensor, source, byteOrder, used),
   });
-  const tensors = placeTensors(main.machine.result ?? null, matcher, layout(`${main.folder}data/`, main.stream), source, context, problems, main.length);
+  const tensors = await placeTensors(main.machine.result ?? null, matcher, layout(`${main.folder}data/`, main.stream), source, context, problems, main.length);
   const constants = zip.get(`${main.folder}constants.pkl`);
   const script = constants !== undefined;
   if (constants) {
     const read = await readPickle(constants, zip, source, context, new ImportList(context.limits.imports));
-    const listed = placeTensors(read.machine.result ?? null, matcher, layout(`${main.folder}constants/`, read.stream), source, context, problems, read.length, 'CONSTANTS');
+    const listed = await placeTensors(read.machine.result ?? null, matcher, layout(`${main.folder}constants/`, read.stream), source, context, problems, read.length, 'CONSTANTS');
     // TorchScript's own name for entry i of its constants.
     tensors.push(...listed.map((tensor) => ({ ...tensor, name: tensor.name.replace(/^CONSTANTS\[(\d+)\]/, 'CONSTANTS.c$1') })));
   }

@@ -20,13 +20,30 @@ export const dict = (entries: Iterable<readonly [Py, Py]>): Py => ({ op: 'dict',
 export const withItems = (object: Py, entries: Iterable<readonly [Py, Py]>): Py => ({ op: 'items', parts: [object, ...[...entries].flat()] });
 export const ordered = (entries: Iterable<readonly [Py, Py]>): Py => withItems(call(global('collections', 'OrderedDict')), entries);
 
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value >>> 0);
-  return bytes;
+/** Bytes that grow, because large pickles are made of millions of short pieces. */
+class Growing {
+  private bytes = Buffer.alloc(1024);
+  length = 0;
+  private room(more: number): void {
+    if (this.length + more <= this.bytes.length) return;
+    this.bytes = Buffer.concat([this.bytes], Math.max(this.bytes.length * 2, this.length + more));
+  }
+  op(...codes: number[]): void {
+    this.room(codes.length);
+    for (const code of codes) this.bytes[this.length++] = code;
+  }
+  u32(value: number): void {
+    this.op(value & 255, (value >>> 8) & 255, (value >>> 16) & 255, value >>> 24);
+  }
+  data(bytes: Buffer): void {
+    this.room(bytes.length);
+    this.length += bytes.copy(this.bytes, this.length);
+  }
+  done(): Buffer { return this.bytes.subarray(0, this.length); }
 }
 
-function integer(value: bigint): Buffer {
+/** LONG1: little-endian two's complement, as short as it goes. */
+function integer(value: bigint): number[] {
   const out: number[] = [];
   let rest = value;
   for (;;) {
@@ -35,53 +52,55 @@ function integer(value: bigint): Buffer {
     const sign = (out[out.length - 1] & 0x80) !== 0;
     if ((rest === 0n && !sign) || (rest === -1n && sign)) break;
   }
-  return Buffer.from([0x8a, out.length, ...out]);
+  return [0x8a, out.length, ...out];
 }
 
-function put(value: Py, out: Buffer[], memo: Map<Py, number>): void {
-  const op = (...bytes: number[]): void => { out.push(Buffer.from(bytes)); };
-  if (value === null) return op(0x4e);
-  if (typeof value === 'boolean') return op(value ? 0x88 : 0x89);
-  if (typeof value === 'number' || typeof value === 'bigint') { out.push(integer(BigInt(value))); return; }
-  if (typeof value === 'string') { const text = Buffer.from(value); out.push(Buffer.from([0x58]), u32(text.length), text); return; }
+function put(value: Py, out: Growing, memo: Map<Py, number>): void {
+  if (value === null) { out.op(0x4e); return; }
+  if (typeof value === 'boolean') { out.op(value ? 0x88 : 0x89); return; }
+  if (typeof value === 'number' || typeof value === 'bigint') { out.op(...integer(BigInt(value))); return; }
+  if (typeof value === 'string') { const text = Buffer.from(value); out.op(0x58); out.u32(text.length); out.data(text); return; }
   // The same object twice is one object, as pickle keeps it.
   const known = memo.get(value);
-  if (known !== undefined) { out.push(Buffer.from([0x6a]), u32(known)); return; }
-  const remember = (): void => { memo.set(value, memo.size); out.push(Buffer.from([0x72]), u32(memo.get(value)!)); };
+  if (known !== undefined) { out.op(0x6a); out.u32(known); return; }
+  const remember = (): void => { memo.set(value, memo.size); out.op(0x72); out.u32(memo.size - 1); };
   const all = (parts: readonly Py[]): void => { for (const part of parts) put(part, out, memo); };
   const { parts } = value;
   switch (value.op) {
-    case 'global': out.push(Buffer.from(`c${value.text![0]}\n${value.text![1]}\n`)); break;
-    case 'tuple': op(0x28); all(parts); op(0x74); break;
-    case 'list': op(0x5d); remember(); op(0x28); all(parts); op(0x65); return;
-    case 'dict': op(0x7d); remember(); op(0x28); all(parts); op(0x75); return;
-    case 'call': all(parts); op(0x52); break;
-    case 'new': all(parts); op(0x81); break;
-    case 'build': put(parts[0], out, memo); put(parts[1], out, memo); op(0x62); break;
-    case 'items': put(parts[0], out, memo); op(0x28); all(parts.slice(1)); op(0x75); break;
-    case 'persist': all(parts); op(0x51); break;
-    case 'float': op(0x47); out.push(value.bytes!); return;
-    case 'bytes': op(0x42); out.push(u32(value.bytes!.length), value.bytes!); return;
+    case 'global': out.data(Buffer.from(`c${value.text![0]}\n${value.text![1]}\n`)); break;
+    case 'tuple': out.op(0x28); all(parts); out.op(0x74); break;
+    case 'list': out.op(0x5d); remember(); out.op(0x28); all(parts); out.op(0x65); return;
+    case 'dict': out.op(0x7d); remember(); out.op(0x28); all(parts); out.op(0x75); return;
+    case 'call': all(parts); out.op(0x52); break;
+    case 'new': all(parts); out.op(0x81); break;
+    case 'build': put(parts[0], out, memo); put(parts[1], out, memo); out.op(0x62); break;
+    case 'items': put(parts[0], out, memo); out.op(0x28); all(parts.slice(1)); out.op(0x75); break;
+    case 'persist': all(parts); out.op(0x51); break;
+    case 'float': out.op(0x47); out.data(value.bytes!); return;
+    case 'bytes': out.op(0x42); out.u32(value.bytes!.length); out.data(value.bytes!); return;
     default: throw new Error(value.op);
   }
   remember();
 }
 
 export function pickle(value: Py, protocol = 2): Buffer {
-  const out = [Buffer.from([0x80, protocol])];
+  const out = new Growing();
+  out.op(0x80, protocol);
   put(value, out, new Map());
-  out.push(Buffer.from('.'));
-  return Buffer.concat(out);
+  out.op(0x2e);
+  return out.done();
 }
 
 /** A storage id as torch.save writes it. */
 export const storage = (type: string, key: string, count: number, module = 'torch', ...view: Py[]): Py =>
   persist(tuple('storage', global(module, type), key, 'cpu', count, ...view));
 
+const REBUILD = global('torch._utils', '_rebuild_tensor_v2');
+const HOOKS = ordered([]);
 const shapeStrides = (shape: readonly number[]): number[] => shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * Math.max(1, b), 1));
 
 export const tensorV2 = (store: Py, offset: number, shape: readonly number[], strides: readonly number[] = shapeStrides(shape)): Py =>
-  call(global('torch._utils', '_rebuild_tensor_v2'), store, offset, tuple(...shape), tuple(...strides), false, ordered([]));
+  call(REBUILD, store, offset, tuple(...shape), tuple(...strides), false, HOOKS);
 
 export interface Member { name: string; bytes: Buffer; method?: number; packed?: Buffer; flags?: number; localName?: string; headerShift?: number; size?: number; localSize?: number }
 
