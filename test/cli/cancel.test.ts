@@ -1,0 +1,40 @@
+/** Ctrl-C: the process ends soon, says so, and leaves nothing half-written. */
+import assert from 'node:assert/strict';
+import { ftruncateSync, openSync, closeSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { bitlens, folder } from './run';
+
+/** A sparse checkpoint of zeros: large to read, small on disk. */
+function sparse(file: string, layers: number, size: number): void {
+  const bytes = size * size * 4;
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(Array.from({ length: layers }, (_, index) =>
+    [`layers.${index}.weight`, { dtype: 'F32', shape: [size, size], data_offsets: [index * bytes, (index + 1) * bytes] }]))));
+  const padded = Buffer.concat([header, Buffer.alloc((8 - (header.length % 8)) % 8, 0x20)]);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  const descriptor = openSync(file, 'w');
+  writeSync(descriptor, Buffer.concat([length, padded]));
+  ftruncateSync(descriptor, 8 + padded.length + layers * bytes);
+  closeSync(descriptor);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  test(`${signal} in the middle of a trial`, async (t) => {
+    const root = folder(t);
+    sparse(path.join(root, 'w.safetensors'), 48, 2048);
+    writeFileSync(path.join(root, 'm.py'), 'import torch.nn as nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.layers = nn.ModuleList([nn.Linear(2048, 2048, bias=False) for _ in range(48)])\n');
+    let sent = false;
+    const outcome = await bitlens(['quantize', path.join(root, 'm.py'), '--format', 'int4-sym-g128', '--method', 'mse-clip', '--out', path.join(root, 'q.safetensors'), '--progress', '--json'], {
+      onStderr: (text, kill) => {
+        if (sent || !/ % /.test(text)) return;
+        sent = true;
+        kill(signal);
+      },
+    });
+    assert.ok(sent, outcome.stderr);
+    assert.equal(outcome.code, 130, outcome.stderr);
+    assert.match(outcome.stderr, /cancelled/);
+    assert.deepEqual(readdirSync(root).sort(), ['m.py', 'w.safetensors'], 'no result and no temporary file');
+  });
+}
