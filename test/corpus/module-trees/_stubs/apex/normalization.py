@@ -1,0 +1,2 @@
+"""Stands in for apex.normalization."""
+from torch.nn import LayerNorm as FusedLayerNorm
