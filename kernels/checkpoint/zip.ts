@@ -22,6 +22,8 @@ export interface ZipEntry {
 const LOCAL = 0x04034b50, CENTRAL = 0x02014b50, END = 0x06054b50, END64 = 0x06064b50, LOCATOR64 = 0x07064b50;
 /** Deflate cannot expand further than this. */
 const MOST_EXPANSION = 1032;
+/** What is read of a checkpoint's members (pickles, a few words of text) is never packed tighter than this by an honest program. */
+const HONEST_EXPANSION = 100;
 
 /**
  * A zip archive read through its central directory (PKWARE APPNOTE 6.3.10, with zip64). Checksums, encryption flags and
@@ -109,6 +111,9 @@ export class ZipArchive {
       return readLong(source, start, entry.size, context);
     }
     if (entry.method !== 8) refuse(source.path, `${shown(entry.name)} is compressed with method ${entry.method}; only stored and deflated members are read`, SAVE_AGAIN, where);
+    if (entry.size > HONEST_EXPANSION * entry.compressedSize + 2 ** 20) {
+      refuse(source.path, `${shown(entry.name)} would inflate from ${entry.compressedSize} to ${entry.size} bytes, which no pickle does`, SAVE_AGAIN, where);
+    }
     const cap = Math.min(entry.size, MOST_EXPANSION * entry.compressedSize + 65_536);
     const packed = await readLong(source, start, entry.compressedSize, context);
     let inflated: Buffer;

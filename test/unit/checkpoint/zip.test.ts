@@ -42,7 +42,8 @@ test('a member that inflates to more or less than it declares is refused, withou
     const error = await refused(zip(members({ pickle: { method: 8, packed: bomb, size } })));
     assert.match(error.message, /inflate|declares/);
   }
-  assert.ok(process.memoryUsage().arrayBuffers - before < 300 * 2 ** 20);
+  // Neither the 64 MiB it holds nor the 200 MiB it claims are ever taken.
+  assert.ok(process.memoryUsage().arrayBuffers - before < 48 * 2 ** 20);
   const small = deflateRawSync(pickle(object));
   for (const delta of [-1, 1]) assert.match((await refused(zip(members({ pickle: { method: 8, packed: small, size: pickle(object).length + delta } })))).message, /inflate|declares/);
 });
