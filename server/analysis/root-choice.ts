@@ -202,10 +202,12 @@ function choiceOf(made: Attempt, reason: string, candidates: readonly RootCandid
 
 function fitText(made: Attempt, checkpoint: Checkpoint | null): string {
   if (!checkpoint) return '';
-  const { matched = 0, absorbed = 0, prefix } = made.link;
+  const { matched = 0, absorbed = 0, considered = checkpoint.tensors.length, prefix } = made.link;
   const open = absorbed > 0 ? ` (${absorbed} more lie under modules whose class is unknown)` : '';
   const off = prefix ? ` after taking off "${prefix}"` : '';
-  return `; its names explain ${matched} of the checkpoint's ${checkpoint.tensors.length} tensors${off}${open}`;
+  const rest = checkpoint.tensors.length - considered;
+  const others = rest > 0 ? ` (${rest} more are optimizer state or copies)` : '';
+  return `; its names explain ${matched} of the checkpoint's ${considered} tensors${off}${open}${others}`;
 }
 
 function reasonOf(ranked: readonly Attempt[], inner: ReadonlySet<string>, checkpoint: Checkpoint | null, bound: boolean): string {

@@ -7,7 +7,7 @@ import type { AnalyseOptions } from '../analysis/service';
 import { didYouMean, UserError } from '../analysis/user-error';
 import type { Flag } from './arguments';
 import type { VerbContext } from './context';
-import { plain } from './output';
+import { plain, plural } from './output';
 import { addProjectOf } from './project';
 
 export const TARGET = { name: 'TARGET', help: 'model: file.py, file.py:Class, or a bitlens.json' } as const;
@@ -81,7 +81,7 @@ export function notesOf(analysis: ModelAnalysis): string[] {
   if (root) shown.push(`model: ${root.name} (${plain(root.reason, 400)})`);
   if (checkpointPath) shown.push(`checkpoint: ${checkpointPath} (${checkpointReason ?? 'given'})`);
   else if (checkpointReason) shown.push(`checkpoint: none, ${checkpointReason}`);
-  for (const { prefix, tensors } of link?.elsewhere ?? []) shown.push(`${tensors} tensors under ${JSON.stringify(plain(prefix))} are outside this model`);
-  if (tree && tree.unknowns.length > 0) shown.push(`${tree.unknowns.length} places in the source could not be evaluated; first: ${plain(tree.unknowns[0]!.reason)}`);
+  for (const { prefix, tensors } of link?.elsewhere ?? []) shown.push(`${plural(tensors, 'tensor')} under ${JSON.stringify(plain(prefix))} ${tensors === 1 ? 'is' : 'are'} outside this model`);
+  if (tree && tree.unknowns.length > 0) shown.push(`${plural(tree.unknowns.length, 'place')} in the source could not be evaluated; first: ${plain(tree.unknowns[0]!.reason)}`);
   return shown;
 }

@@ -52,9 +52,10 @@ export interface LinkResult {
   readonly explained: number;
   /** Path in the tree that the checkpoint starts at, when it holds only a part of the model; absent otherwise. */
   readonly subtree?: string;
-  /** How many tensors a parameter of the source explains, and how many lie under modules whose inside is unknown. */
+  /** How many tensors a parameter of the source explains, how many lie under modules whose inside is unknown, and of how many. */
   readonly matched?: number;
   readonly absorbed?: number;
+  readonly considered?: number;
   /**
    * Tensors outside the chosen prefix (optimizer state, a second state dict such as `ema`, other networks), grouped:
    * noted once per group, never as unexpected one by one.

@@ -59,6 +59,7 @@ export function link(tree: ModuleTree, checkpoint: Checkpoint | null, options: L
     ...(choice.subtree ? { subtree: choice.subtree } : {}),
     matched,
     absorbed,
+    considered: inScope,
     elsewhere,
   };
 }

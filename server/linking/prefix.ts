@@ -23,7 +23,8 @@ const TRAINING_STATE = /^(?:optim(?:izer)?s?(?:_state(?:_dict|s)?)?|optimizer_\w
 /** Prefixes taken only when nothing else explains as much. */
 const SECONDARY = /^(?:.*ema.*|shadow.*|averaged?|swa.*|teacher.*|target.*|momentum.*|exp_avg.*|optim.*|prev.*|old.*|best.*)$/i;
 
-export const isTrainingState = (segment: string): boolean => TRAINING_STATE.test(segment);
+/** `optimizer_states[0]` is an entry of a list. */
+export const isTrainingState = (segment: string): boolean => TRAINING_STATE.test(segment.replace(/\[.*$/, ''));
 
 function vote(from: PatternNode, names: readonly StoredName[]): Map<string, Votes> {
   const votes = new Map<string, Votes>();

@@ -81,7 +81,7 @@ export const layers: Verb = {
         return [layer.path || '(root)', layer.className, String(layer.span.startLine + 1), shape ? shapeText(shape) : '–', layer.weight?.info?.dtype ?? '–', layer.tiedTo !== null || stored === 0 ? '–' : bytesText(stored), remark];
       })));
     const linked = rows.filter((row) => row.linked).length;
-    context.print(`\n${plural(rows.length, 'module')} with tensors, ${countText(linked)} linked${checkpoint ? ` with ${checkpoint.tensors.length} tensors (${(100 * link.explained).toFixed(1)} % explained${link.prefix ? `, prefix "${plain(link.prefix)}"` : ''})` : '; no checkpoint'}\n`);
+    context.print(`\n${plural(rows.length, 'module')} with tensors, ${countText(linked)} linked${checkpoint ? ` with ${link.considered ?? checkpoint.tensors.length} tensors (${(100 * link.explained).toFixed(1)} % explained${link.prefix ? `, prefix "${plain(link.prefix)}"` : ''})` : '; no checkpoint'}\n`);
     const list = (title: string, names: readonly string[]): void => {
       if (names.length > 0) context.print(`${title} (${names.length}): ${names.slice(0, 8).map((name) => plain(name)).join(', ')}${names.length > 8 ? ', …' : ''}\n`);
     };
