@@ -34,9 +34,19 @@ export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly
   try {
     const { entries, packed, notes } = entriesOf(checkpoint, weights, params, entryContext);
     const config = packed.length > 0 ? quantizationConfig(packed) : null;
-    const written = await asJobError(target, () => writeSafetensors(target, entries, metadataOf(checkpoint, params, config)));
-    label = `Reading back ${path.basename(target)}`;
-    await verify(target, entries, context);
+    // The file takes its name only once it has been read back: nobody ever meets one that was not proven.
+    const unproven = `${target}.${process.pid}.unproven`;
+    const written = await asJobError(target, async () => {
+      try {
+        const result = await writeSafetensors(unproven, entries, metadataOf(checkpoint, params, config));
+        label = `Reading back ${path.basename(target)}`;
+        await verify(unproven, target, entries, context);
+        await rename(unproven, target);
+        return result;
+      } finally {
+        await rm(unproven, { force: true });
+      }
+    });
     if (config) notes.push(await writeConfigBeside(target, config));
     return { path: target, bytes: written.bytes, verifiedTensors: entries.length, sha256: written.sha256, ...(notes.length > 0 ? { notes } : {}) };
   } finally {
@@ -149,8 +159,8 @@ async function writeConfigBeside(target: string, config: string): Promise<string
 }
 
 /** Opens the file as any reader would and compares every tensor with what was to be written, byte for byte. */
-async function verify(target: string, entries: readonly SafetensorsEntry[], context: JobContext): Promise<void> {
-  const written = await openCheckpoint(target);
+async function verify(file: string, target: string, entries: readonly SafetensorsEntry[], context: JobContext): Promise<void> {
+  const written = await openCheckpoint(file);
   const byName = new Map(written.tensors.map((tensor) => [tensor.name, tensor]));
   const wrong = (name: string): never => { throw new JobError(`${target} does not read back as it was written (${name}); the disk or the memory may be failing. Delete it and try again`); };
   if (byName.size !== entries.length) wrong('number of tensors');
