@@ -97,7 +97,8 @@ function toJson(value: PickleValue, isTensor: (node: PickleNode) => boolean, bud
   }
   if (value instanceof CallNode && isGlobal(value.fn, 'torch', 'Size')) return deeper(sequence(value.args)?.[0] ?? null);
   const entries = dictEntries(value) ?? attributes(value);
-  if (!entries || (value instanceof NewNode && entry(entries, '_modules') !== undefined)) return undefined;
+  // A module is no plain value, whatever its attributes are.
+  if (!entries || (!(value instanceof DictNode) && entry(entries, '_modules') !== undefined)) return undefined;
   const object = Object.create(null) as Record<string, JsonValue>;
   for (let i = 0; i < entries.length; i += 2) {
     const key = keyText(entries[i]);

@@ -28,7 +28,7 @@ export async function placeTensors(root: PickleValue, matcher: TensorMatcher, la
   pickleBytes: number, prefix = ''): Promise<TensorInfo[]> {
   const named = nameTensors(root, matcher, context.limits, problems, pickleBytes, (name, message) => {
     if (layout.strict) refuse(source.path, `the tensor ${shown(name)} is impossible: ${message}`, FETCH_AGAIN, { tensor: name });
-    problems.add('questionable', `the tensor ${shown(name)} is impossible: ${message}`, SAVE_AGAIN, { tensor: name });
+    problems.add('questionable', `the tensor ${shown(name)} cannot be read: ${message}`, 'Save the weights with torch.save or as safetensors', { tensor: name });
   });
   const tensors: TensorInfo[] = [];
   for (const { name, record } of named) {

@@ -174,6 +174,7 @@ function dense(storage: PickleValue | undefined, offset: PickleValue | undefined
   if (!dims || !steps || typeof offset !== 'number') throw new TensorRecordError('its offset, shape or strides are not whole numbers');
   const { ref, type } = storageOf(storage);
   const element = dtype ?? (type === 'bytes' ? null : type);
+  if (!element && !ref) throw new TensorRecordError('its storage was pickled by Python itself (pickle.dump), and only storages saved by torch.save are read');
   if (!element) throw new TensorRecordError('its element type is not known');
   const basic = described(element, dims);
   if (!ref) return { ...basic, absent: 'its storage was pickled by Python itself; only storages saved by torch.save are read' };

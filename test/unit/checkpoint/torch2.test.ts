@@ -85,7 +85,24 @@ test('numpy arrays in plain pickles are tensors, in both orders and byte orders'
   assert.deepEqual(valuesOf(checkpoint, checkpoint.tensors[1]), floats(0, 1, 2, 3, 4, 5));
   assert.deepEqual(valuesOf(checkpoint, checkpoint.tensors[2]), floats(7, 8));
   const short = await opened(pickle(dict([['w', array('f4', '<', [3], false, floats(1, 2))]]), 3));
-  assert.match(short.problems[0].message, /w is impossible: its array holds 8 bytes/);
+  assert.match(short.problems[0].message, /w cannot be read: its array holds 8 bytes/);
+});
+
+test('a tensor that pickle.dump wrote is reported for what it is', async () => {
+  const stored = call(global('torch.storage', '_load_from_bytes'), rawBytes(Buffer.from('...')));
+  const checkpoint = await opened(pickle(dict([['w', tensorV2(stored, 0, [2])], ['epoch', 1]]), 3));
+  assert.deepEqual(checkpoint.tensors, []);
+  assert.match(checkpoint.problems[0].message, /w cannot be read: .*pickle\.dump/);
+  assert.deepEqual({ ...checkpoint.extra }, { epoch: 1 });
+});
+
+test('a module pickled the old way is a module, not a plain value', async () => {
+  const net = build(call(global('copy_reg', '_reconstructor'), global('net', 'Net'), global('__builtin__', 'object'), null),
+    dict([['_parameters', ordered([['w', f32('0', 2)]])], ['_buffers', ordered([])], ['_modules', ordered([])], ['hidden', 4]]));
+  const checkpoint = await opened(torchZip(dict([['model', net], ['epoch', 1]]), { 0: floats(1, 2) }));
+  assert.deepEqual(names(checkpoint), ['model.w']);
+  assert.deepEqual({ ...checkpoint.extra }, { epoch: 1 });
+  assert.ok(checkpoint.imports.every((item) => item.kind !== 'code'));
 });
 
 test('legacy: views of one storage, module ids, and counts that must agree', async (t) => {
