@@ -3,7 +3,7 @@ import { CheckpointError, DTYPE_BITS, type Checkpoint, type PickleImport, type T
 import type { ImportList } from './pickle-imports';
 import type { PickleValue } from './pickle-nodes';
 import { plainValues } from './pickle-views';
-import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
+import { FETCH_AGAIN, ProblemList, refuse, shown } from './problems';
 import { breathe, type ReaderContext } from './reader';
 import { nameTensors, type NamedRecord } from './state-dict';
 import { TensorMatcher, type StorageRef } from './torch-tensors';
