@@ -240,7 +240,7 @@ function buildClass(machine: Machine, cls: PyClass, made: Instance, args: Parame
 /** What remains when evaluation stops early: the value so far, marked. */
 function failed(machine: Machine, error: unknown, value: Value): Value {
   const why = error instanceof BudgetExceeded || error instanceof RangeError
-    ? machine.unknown('evaluation budget: the constructor runs too long or too deep to be evaluated', error instanceof BudgetExceeded ? error.span : undefined)
+    ? machine.unknown(error instanceof BudgetExceeded && error.kind === 'steps' ? 'evaluation budget: the constructor takes too many steps to be evaluated' : 'evaluation budget: the calls recurse too deep to be evaluated', error instanceof BudgetExceeded ? error.span : undefined)
     : error instanceof PyRaise ? machine.unknown(`the constructor raises ${error.type}${error.detail ? `(${error.detail})` : ''}`, error.span)
     : machine.unknown(`the source could not be evaluated: ${error instanceof Error ? error.message : String(error)}`);
   machine.note(why);

@@ -213,6 +213,8 @@ export function registrationKind(value: Value): 'parameter' | 'module' | 'attrib
 const NOT_MODULES = /(Tokenizer|Processor|Logger|Config|Scheduler|Optimizer|Sampler|Metric|Accuracy|Dataset|Loader|Compose|Extractor)\b|logger|getLogger|tokenizer|config/i;
 /** The result of calling something outside the workspace may be a module, unless its name says otherwise. */
 function mayBeModule(value: UnknownValue): boolean {
+  // Hydra's other functions give paths and configurations.
+  if (value.origin?.package.startsWith('hydra')) return value.origin.called !== undefined && /(^|\.)instantiate$/.test(value.origin.name);
   return value.origin?.called !== undefined && !NOT_MODULES.test(value.origin.name) && !PLAIN_PACKAGES.has(value.origin.package.split('.')[0]!);
 }
 const PLAIN_PACKAGES = new Set(['numpy', 'np', 'scipy', 'pandas', 'logging', 'os', 'sys', 'json', 'yaml', 're', 'tqdm', 'PIL', 'cv2', 'matplotlib', 'sklearn', 'torchmetrics',

@@ -74,7 +74,7 @@ export function callValue(machine: Machine, callee: Value, args: Arguments, site
     return machine.unknown(`the result of running ${callee.cls.name}`, site);
   }
   if (callee instanceof UnknownValue) {
-    const { origin } = callee;
+    const origin = callee.origin ?? factoryOrigin(node);
     return new UnknownValue(callee.reason, callee.span ?? site, origin ? { ...origin, called: site } : undefined);
   }
   if (callee instanceof Opaque) return machine.unknown(`the result of ${callee.name}(…) is not known`, site);
@@ -84,9 +84,25 @@ export function callValue(machine: Machine, callee: Value, args: Arguments, site
     // A function of torch that is not modelled: what it gives from a tensor is a tensor of unknown shape.
     const [first] = args.positional;
     if (first instanceof Tensor) return new Tensor(/\.(normalize|softmax|log_softmax|dropout|relu|gelu|silu|tanh|sigmoid|layer_norm|elu)$/.test(callee.name) ? first.shape : null, site);
-    return machine.unknown(`${callee.name}(…) is not evaluated`, site);
+    const reason = `${callee.name}(…) is not evaluated`;
+    // Loading gives a whole model: not silently nothing.
+    if (/^torch\.(hub|jit)\.load$/.test(callee.name)) return new UnknownValue(reason, site, { package: callee.name.replace(/\.load$/, ''), name: 'load', called: site });
+    return machine.unknown(reason, site);
   }
   return machine.unknown(`${node && node.kind === 'call' ? describe(node.callee) : 'this'} cannot be called`, site);
+}
+
+/**
+ * An unknown callee that looks like a module factory (`block(8, 8)`, `ACTS[name]()`, `cfg.norm_layer(dim)`): what it
+ * gives may be a module. Method calls on unknown objects (`config.get(...)`) are taken for plain values.
+ */
+function factoryOrigin(node: Expr | undefined): { package: string; name: string } | undefined {
+  if (node?.kind !== 'call') return undefined;
+  const { callee } = node;
+  const name = describe(callee);
+  const factory = callee.kind === 'name' || callee.kind === 'subscript'
+    || (callee.kind === 'attribute' && /(?:^|\.)(?:[A-Z]\w*|\w*(?:layer|norm|block|act|module|net|cls|class|backbone|encoder|decoder|model))$/.test(name));
+  return factory ? { package: 'unknown', name } : undefined;
 }
 
 export function callFunction(machine: Machine, fn: PyFunction, args: Arguments, site: SourceSpan): Value {

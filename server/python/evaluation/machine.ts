@@ -5,12 +5,14 @@
 import type { SourceSpan, Unknown } from '../module-tree';
 import { spanOf, type Expr } from '../syntax/ast';
 import type { Chunk } from '../syntax/source-file';
+import { clock } from '../values/clock';
 import { Absent, Choice, Instance, PyClass, PyDict, PyFloat, PyFunction, PyList, PySet, PyTuple, UnknownValue, type Value } from '../values/values';
 import { Environment, type ModuleScope } from './scope';
 import { executeBlock, type Outcome } from './statements';
 
 /** Something whose state a branch may change and a merge must reconcile. */
 export interface Mutable {
+  readonly born: number;
   snapshot(): unknown;
   restore(state: unknown): void;
   merge(states: readonly unknown[], why: UnknownValue): unknown;
@@ -22,7 +24,7 @@ export class PyRaise extends Error {
 }
 /** The evaluation used up its steps or depth: nothing more is evaluated. */
 export class BudgetExceeded extends Error {
-  constructor(readonly span: SourceSpan | undefined) { super('evaluation budget'); }
+  constructor(readonly span: SourceSpan | undefined, readonly kind: 'steps' | 'recursion' = 'steps') { super('evaluation budget'); }
 }
 
 /** Finds modules of the workspace. */
@@ -62,7 +64,7 @@ export class Machine {
 
   /** Runs `work` one call deeper. */
   call<T>(work: () => T): T {
-    if (++this.depth > MAX_DEPTH) { this.depth -= 1; throw new BudgetExceeded(this.site); }
+    if (++this.depth > MAX_DEPTH) { this.depth -= 1; throw new BudgetExceeded(this.site, 'recursion'); }
     try { return work(); } finally { this.depth -= 1; }
   }
 
@@ -108,6 +110,7 @@ export class Machine {
     const live: { result: T; after: Map<Mutable, unknown> }[] = [];
     const touched = new Set<Mutable>();
     let raised: PyRaise | null = null;
+    const split = ++clock.now;
     for (const alternative of alternatives) {
       const journal = new Map<Mutable, unknown>();
       this.journals.push(journal);
@@ -128,8 +131,9 @@ export class Machine {
     if (live.length === 0) throw raised!;
     for (const object of touched) {
       const before = object.snapshot();
-      const states = live.map(({ after }) => after.get(object) ?? before);
-      this.touch(object);
+      const states = object.born >= split ? live.flatMap(({ after }) => (after.has(object) ? [after.get(object)] : []))
+        : live.map(({ after }) => after.get(object) ?? before);
+      if (object.born < split) this.touch(object);
       object.restore(states.length === 1 ? states[0] : object.merge(states, why));
     }
     return live.map(({ result }) => result);

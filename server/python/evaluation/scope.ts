@@ -1,10 +1,12 @@
 /** Where names live: function scopes, class bodies, and modules whose statements run only when a name of theirs is wanted. */
 import type { Chunk } from '../syntax/source-file';
+import { clock } from '../values/clock';
 import { mergeMaps, type PyClass, type UnknownValue, type Value } from '../values/values';
 import type { Machine } from './machine';
 
 /** Variables of a function call, a class body, or a module statement while it runs. */
 export class Environment {
+  readonly born = clock.now;
   variables = new Map<string, Value>();
   declared: Map<string, 'global' | 'nonlocal'> | null = null;
   /** Values yielded, when the function is a generator. */

@@ -61,7 +61,11 @@ const typing = new Namespace('typing', (name) => {
 
 const cachedProperty = builtin('cached_property', (_, args) => new PropertyValue(args.positional[0] ?? null));
 const functools = openNamespace('functools', {
-  partial: partialClass, partialmethod: partialClass, wraps: builtin('wraps', () => transparent('wraps')), lru_cache: decorator('lru_cache'), cache: decorator('cache'), total_ordering: transparent('total_ordering'), cached_property: cachedProperty,
+  partial: partialClass, partialmethod: partialClass, wraps: builtin('wraps', (_, wrapping) => builtin('wraps', (__, args) => {
+    const [inner] = args.positional;
+    if (inner instanceof PyFunction && wrapping.positional[0] !== undefined) inner.attributes.set('__wrapped__', wrapping.positional[0]);
+    return inner ?? null;
+  })), lru_cache: decorator('lru_cache'), cache: decorator('cache'), total_ordering: transparent('total_ordering'), cached_property: cachedProperty,
   singledispatch: transparent('singledispatch'), update_wrapper: transparent('update_wrapper'),
   reduce: builtin('reduce', (m, args) => {
     const [fn, source, start] = args.positional;
@@ -150,6 +154,28 @@ const omegaConf = namespace('OmegaConf', {
   to_container: transparent('to_container'), to_object: transparent('to_object'),
 }, (name) => builtin(name, (m) => m.unknown(`OmegaConf.${name}(…) is not evaluated`)));
 
+/** `inspect.signature(fn).parameters`, for decorators that rearrange arguments by kind. */
+const parameterKinds: Readonly<Record<string, Value>> = {
+  POSITIONAL_ONLY: 'POSITIONAL_ONLY', POSITIONAL_OR_KEYWORD: 'POSITIONAL_OR_KEYWORD', KEYWORD_ONLY: 'KEYWORD_ONLY', VAR_POSITIONAL: 'VAR_POSITIONAL', VAR_KEYWORD: 'VAR_KEYWORD', empty: new Opaque('inspect.Parameter.empty'),
+};
+const KIND_NAMES = { normal: 'POSITIONAL_OR_KEYWORD', positional: 'POSITIONAL_ONLY', keyword: 'KEYWORD_ONLY', varargs: 'VAR_POSITIONAL', kwargs: 'VAR_KEYWORD' } as const;
+const signature = builtin('signature', (machine, args, site) => {
+  let target: Value = args.positional[0] ?? null;
+  let skip = 0;
+  for (let wrapped = target; wrapped instanceof PyFunction; wrapped = wrapped.attributes.get('__wrapped__') ?? null) target = wrapped;
+  if (target instanceof PyClass) { target = target.lookup('__init__') ?? null; skip = 1; }
+  if (!(target instanceof PyFunction)) return machine.unknown('signature(…) of something that is not known');
+  const made = new PyDict();
+  for (const { name, kind } of target.definition.parameters.slice(skip)) {
+    const parameter = new Instance(simpleNamespace, site);
+    parameter.attributes = new Map<string, Value>([...Object.entries(parameterKinds), ['name', name], ['kind', KIND_NAMES[kind]], ['default', target.defaults.get(name) ?? (target.defaults.has(name) ? null : parameterKinds.empty!)]]);
+    made.set(name, parameter);
+  }
+  const result = new Instance(simpleNamespace, site);
+  result.attributes.set('parameters', made);
+  return result;
+});
+
 const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['math', math], ['cmath', math], ['typing', typing], ['typing_extensions', typing], ['functools', functools], ['operator', operator],
   ['itertools', namespace('itertools', {}, (name) => (name === 'chain' ? chainNamespace : itertools.find(name)))],
@@ -172,7 +198,7 @@ const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['omegaconf', openNamespace('omegaconf', { OmegaConf: omegaConf, DictConfig: attributeDict, ListConfig: builtinTypes.list, MISSING: new Opaque('MISSING') })],
   ['numpy', numpy],
   ['builtins', namespace('builtins', {}, (name) => builtinNames.get(name))],
-  ['inspect', openNamespace('inspect', { isclass: builtin('isclass', (_, args) => args.positional[0] instanceof PyClass), isfunction: builtin('isfunction', (_, args) => args.positional[0] instanceof PyFunction) })],
+  ['inspect', openNamespace('inspect', { isclass: builtin('isclass', (_, args) => args.positional[0] instanceof PyClass), isfunction: builtin('isfunction', (_, args) => args.positional[0] instanceof PyFunction), signature, Parameter: namespace('inspect.Parameter', parameterKinds) })],
   ['sys', openNamespace('sys', { version_info: new PyTuple([3, 11, 0]), platform: 'linux', maxsize: Number.MAX_SAFE_INTEGER, modules: openNamespace('sys.modules') })],
   ['contextlib', openNamespace('contextlib', { contextmanager: transparent('contextmanager') })],
   ['__future__', openNamespace('__future__')],

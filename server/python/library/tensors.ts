@@ -46,6 +46,7 @@ export function tensorBinary(machine: Machine, operator: string, a: Value, b: Va
   }
   const shape = (value: Value): Shape => (value instanceof Tensor ? value.shape : asNumber(value) !== undefined ? [] : null);
   const [left, right] = [shape(a), shape(b)];
+  if (operator === '==' || operator === '!=') return new Tensor(broadcast(left, right), span);
   const result = left !== null && right === null && !(b instanceof Tensor) ? left : broadcast(left, right);
   const data = (value: Value): readonly number[] | null => (value instanceof Tensor ? value.data : asNumber(value) === undefined ? null : [asNumber(value)!]);
   const [x, y] = [data(a), data(b)];
@@ -134,6 +135,19 @@ const methods: Readonly<Record<string, TensorMethod>> = {
 for (const name of ['to', 'cuda', 'cpu', 'float', 'half', 'double', 'long', 'int', 'bool', 'bfloat16', 'type', 'contiguous', 'requires_grad_', 'uniform_', 'normal_', 'zero_', 'fill_', 'copy_', 'mul_', 'add_', 'sub_', 'div_',
   'clamp_', 'type_as', 'pin_memory', 'share_memory_', 'data_ptr', 'numpy', 'trunc_normal_', 'random_', 'masked_fill_', 'triu_', 'tril_', 'exponential_', 'eval', 'train', 'erfinv_', 'clip_', 'view_as', 'resolve_conj']) (methods as Record<string, TensorMethod>)[name] ??= same;
 
+/** Functions of single numbers: applied where the numbers are known. Rounding is to even, as torch does it. */
+const roundEven = (n: number): number => (Math.abs(n % 1) === 0.5 ? 2 * Math.round(n / 2) : Math.round(n));
+const NUMERIC: Readonly<Record<string, (n: number) => number>> = {
+  log: Math.log, log2: Math.log2, log10: Math.log10, exp: Math.exp, sqrt: Math.sqrt, round: roundEven, floor: Math.floor, ceil: Math.ceil, abs: Math.abs, neg: (n) => -n, sin: Math.sin, cos: Math.cos, trunc: Math.trunc, square: (n) => n * n,
+};
+for (const [name, compute] of Object.entries(NUMERIC)) (methods as Record<string, TensorMethod>)[name] = (_, self) => new Tensor(self.shape, self.span, self.data?.map(compute) ?? null, self.whole && name === 'abs');
+for (const name of ['int', 'long']) (methods as Record<string, TensorMethod>)[name] = (_, self) => new Tensor(self.shape, self.span, self.data?.map(Math.trunc) ?? null, true);
+for (const name of ['float', 'double', 'half']) (methods as Record<string, TensorMethod>)[name] = (_, self) => new Tensor(self.shape, self.span, self.data, false);
+(methods as Record<string, TensorMethod>).unique = (_, self) => { const values = self.data ? [...new Set(self.data)].sort((a, b) => a - b) : null; return new Tensor(values ? [values.length] : [null], self.span, values, self.whole); };
+
+for (const [alias, name] of [['divide', 'div'], ['multiply', 'mul'], ['subtract', 'sub']] as const) (methods as Record<string, TensorMethod>)[alias] = methods[name]!;
+(methods as Record<string, TensorMethod>).diff = (_, self) => { const { data } = self; const values = data ? data.slice(1).map((n, i) => n - data[i]!) : null; return new Tensor(values ? [values.length] : self.shape?.length === 1 && self.shape[0] !== null ? [Math.max(0, self.shape[0]! - 1)] : null, self.span, values, self.whole); };
+
 const shapeValue = (m: Machine, self: Tensor): Value => (self.shape === null ? m.unknown('the shape of a tensor that is not known', self.span) : new PyTuple(self.shape.map((n) => n ?? m.unknown('a dimension that is not known', self.span))));
 
 export function tensorAttribute(machine: Machine, self: Tensor, name: string): Value | undefined {
@@ -217,8 +231,9 @@ Object.assign(tensorClass.native, { construct: (m: Machine, args: Arguments, sit
 
 /** Methods that exist as functions too: `torch.transpose(x, 0, 1)`. */
 const functionForm = (name: string): Builtin => builtin(name, (m, args, site) => {
-  const [self, ...rest] = args.positional;
-  if (!(self instanceof Tensor)) return self !== undefined && asNumber(self) !== undefined ? literal(m, self, site) : new Tensor(null, site);
+  const [given, ...rest] = args.positional;
+  const self = given !== undefined && !(given instanceof Tensor) && asNumber(given) !== undefined ? literal(m, given, site) : given;
+  if (!(self instanceof Tensor)) return new Tensor(null, site);
   return (Object.hasOwn(methods, name) ? methods[name]! : elementwise)(m, self, { ...args, positional: rest });
 });
 
@@ -249,5 +264,5 @@ export const tensorFunctions: ReadonlyMap<string, Value> = new Map<string, Value
   ['Size', builtin('Size', (m, args) => new PyTuple([...valuesOf(m, args.positional[0] ?? null).items]))],
   ['Tensor', tensorClass],
   ...['view', 'reshape', 'unsqueeze', 'squeeze', 't', 'transpose', 'permute', 'flatten', 'sum', 'mean', 'numel', 'matmul', 'mm', 'add', 'mul', 'sub', 'div', 'pow', 'sin', 'cos', 'exp', 'log', 'sqrt', 'tril', 'triu', 'abs', 'sigmoid', 'tanh', 'relu',
-    'softmax', 'clamp', 'floor', 'ceil', 'round', 'log2', 'rsqrt', 'neg', 'cumsum', 'chunk', 'erf', 'logit', 'log1p', 'expm1', 'flip', 'cumprod', 'square', 'reciprocal', 'sign', 'nan_to_num', 'bitwise_not', 'logical_not', 'asin', 'acos', 'atan', 'exp2', 'diff_', 'real', 'contiguous', 'squeeze_', 'clip', 'special_expm1', 'isnan', 'repeat_interleave_', 'tile_', 'roll', 'where', 'prod', 'arctanh', 'view_as_real', 'view_as_complex', 'bernoulli'].map((name) => [name, functionForm(name)] as const),
+    'softmax', 'clamp', 'floor', 'ceil', 'round', 'log2', 'rsqrt', 'neg', 'cumsum', 'chunk', 'erf', 'logit', 'log1p', 'expm1', 'flip', 'cumprod', 'square', 'reciprocal', 'sign', 'nan_to_num', 'bitwise_not', 'logical_not', 'asin', 'acos', 'atan', 'exp2', 'diff_', 'real', 'contiguous', 'squeeze_', 'clip', 'special_expm1', 'isnan', 'divide', 'multiply', 'subtract', 'diff', 'unique', 'log10', 'trunc', 'repeat_interleave_', 'tile_', 'roll', 'where', 'prod', 'arctanh', 'view_as_real', 'view_as_complex', 'bernoulli'].map((name) => [name, functionForm(name)] as const),
 ]);

@@ -1,6 +1,6 @@
 /** The `torch` package: the table's classes, tensor functions, and everything else as things that exist and do not matter. */
 import {
-  Builtin, Instance, Namespace, Opaque, PyClass, PyTuple, type Value,
+  Builtin, Instance, Namespace, Opaque, PyClass, PyTuple, Tensor, type Value,
 } from '../values/values';
 import { asNumber, valuesOf } from '../evaluation/iteration';
 import { callValue } from '../evaluation/calls';
@@ -66,6 +66,14 @@ const orthogonal = builtin('orthogonal', (machine, args, site) => {
   return registerParametrization.call(machine, { positional: [module ?? null, name, new Instance(nativeClass('_Orthogonal', {}, [moduleClass], 'torch.nn.utils.parametrizations._Orthogonal'), site)], keywords: new Map() }, site);
 });
 
+/** `torch.linalg.qr`: Q has the shape of a tall matrix, R is square. */
+const factorization = builtin('qr', (_, args, site) => {
+  const [matrix] = args.positional;
+  const shape = matrix instanceof Tensor ? matrix.shape : null;
+  const small = shape && shape.length === 2 && shape[0] !== null && shape[1] !== null ? Math.min(shape[0]!, shape[1]!) : null;
+  return new PyTuple([new Tensor(shape && shape.length === 2 ? [shape[0]!, small] : null, site), new Tensor(shape && shape.length === 2 ? [small, shape[1]!] : null, site)]);
+});
+
 /** Names with a meaning of their own, by full name. */
 const known = new Map<string, Value>([
   ...[...tensorFunctions].map(([name, value]) => [`torch.${name}`, value] as const),
@@ -81,6 +89,7 @@ const known = new Map<string, Value>([
   ['torch.nn.utils.parametrize.register_parametrization', registerParametrization], ['torch.nn.utils.parametrizations.orthogonal', orthogonal],
   ['torch.nn.utils.skip_init', builtin('skip_init', (machine, args, site) => callValue(machine, args.positional[0] ?? null, { ...args, positional: args.positional.slice(1) }, site))],
   ['torch.nn.modules.container.ModuleList', containerClasses.ModuleList!], ['torch.utils.data.Dataset', nativeClass('Dataset', {}, [objectClass], 'torch.utils.data.Dataset')],
+  ['torch.linalg.qr', factorization], ['torch.qr', factorization],
   ['torch.is_floating_point', builtin('is_floating_point', (m) => m.unknown('the type of a tensor'))], ['torch.clone', builtin('clone', (m, args) => deepCopy(m, args.positional[0] ?? null))],
 ]);
 for (const name of ['_BatchNorm', '_InstanceNorm', '_NormBase', '_ConvNd', '_ConvTransposeNd', '_DropoutNd', '_AdaptiveAvgPoolNd', '_Loss', '_WeightedLoss', 'RNNBase', 'RNNCellBase']) {

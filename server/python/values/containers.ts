@@ -1,10 +1,12 @@
 /** Python's mutable containers, each able to be snapshot, restored and merged (see evaluation/journal.ts). */
+import { clock } from './clock';
 import { Absent, Choice, PyFloat, PyTuple, UnknownValue, mergeMaps, sameValue, type Instance, type PyClass, type Value } from './values';
 
 interface ListState { items: Value[]; rest: Value | undefined }
 
 /** A list: known items, then possibly an unknown number of `rest`. */
 export class PyList {
+  readonly born = clock.now;
   /** `depth`: how many loops of unknown count surrounded its creation. */
   constructor(public items: Value[], public rest: Value | undefined = undefined, readonly depth = 0) {}
   snapshot(): ListState { return { items: [...this.items], rest: this.rest }; }
@@ -47,6 +49,7 @@ type Entries = Map<unknown, { key: Value; value: Value }>;
 interface DictState { entries: Map<unknown, Value>; keys: Map<unknown, Value>; rest: Value | undefined }
 
 export class PyDict {
+  readonly born = clock.now;
   entries: Entries = new Map();
   /** Value under keys that are not known. */
   rest: Value | undefined = undefined;
@@ -85,6 +88,7 @@ export class PyDict {
 }
 
 export class PySet {
+  readonly born = clock.now;
   items = new Map<unknown, Value>();
   open = false;
   constructor(values: Iterable<Value> = []) { for (const value of values) this.add(value); }

@@ -8,6 +8,7 @@ import type { Definition, Expr, Stmt } from '../syntax/ast';
 import type { TorchModuleSpec } from '../torch/table';
 import type { Machine } from '../evaluation/machine';
 import type { Environment, ModuleScope } from '../evaluation/scope';
+import { clock } from './clock';
 import { PyDict, PyList, PySet } from './containers';
 
 export { PyDict, PyList, PySet };
@@ -99,6 +100,7 @@ export class Instance implements InstanceState {
   arguments: ReadonlyMap<string, Value> = new Map();
   /** Why what is inside is not (fully) known. */
   unknown: UnknownValue | null = null;
+  readonly born = clock.now;
   constructor(public cls: PyClass, public span: SourceSpan) {}
   snapshot(): InstanceState {
     return { attributes: new Map(this.attributes), parameters: new Map(this.parameters), buffers: new Map(this.buffers),
