@@ -50,6 +50,12 @@ function hits(pattern: PatternNode, names: NameNode | null | undefined, only?: (
   return total;
 }
 
+/** Is there anything at a module that its parameters have not taken? Companions need not be looked for otherwise. */
+function holdsMore(names: NameNode): boolean {
+  for (const child of names.children.values()) if ((child.tensor && !child.used) || child.children.size > 0) return true;
+  return false;
+}
+
 const hasTensors = (names: NameNode | null): boolean => names !== null && !unusedBelow(names).next().done;
 
 export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expansion {
@@ -94,7 +100,7 @@ export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expans
         present.push({ parameter, name: parameter.name });
         continue;
       }
-      const replacement = names ? replacementOf(names, parameter.name) : null;
+      const replacement = names && holdsMore(names) ? replacementOf(names, parameter.name) : null;
       if (replacement) {
         for (const entry of replacement.tensors) {
           entry.node.used = true;
@@ -106,7 +112,7 @@ export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expans
       found.push({ name: parameter.name, parameter, tensor: null });
       if (bound && !FILLED_IN.has(parameter.name)) result.missing.push({ name: [...path, parameter.name].join('.'), parameter, module });
     }
-    if (names && module.kind !== 'user') {
+    if (names && module.kind !== 'user' && holdsMore(names)) {
       for (const { name } of present.filter(({ parameter }) => parameter.kind === 'parameter' && !/bias/.test(parameter.name))) {
         for (const entry of companionsOf(names, name)) {
           entry.node.used = true;

@@ -18,9 +18,15 @@ export interface StoredName {
   readonly key: string;
 }
 
+/** Splitting is the same for every tree that has the same wrappers among its names: kept as long as the checkpoint is. */
+const split = new WeakMap<readonly TensorInfo[], Map<string, { names: StoredName[]; odd: TensorInfo[] }>>();
+
 /** Splits the names of a checkpoint; `known` are the segments of the source tree, which are never taken for wrappers. */
 export function storedNames(tensors: readonly TensorInfo[], known: ReadonlySet<string>): { names: StoredName[]; odd: TensorInfo[] } {
   const wrappers = new Set(WRAPPERS.filter((wrapper) => !known.has(wrapper)));
+  const key = [...wrappers].join('.');
+  const kept = split.get(tensors)?.get(key);
+  if (kept) return kept;
   const names: StoredName[] = [];
   const odd: TensorInfo[] = [];
   for (const tensor of tensors) {
@@ -32,7 +38,9 @@ export function storedNames(tensors: readonly TensorInfo[], known: ReadonlySet<s
     const segments = all.filter((segment, index) => index === all.length - 1 || !wrappers.has(segment));
     names.push({ tensor, segments, key: segments.join('.') });
   }
-  return { names, odd };
+  const made = { names, odd };
+  split.set(tensors, (split.get(tensors) ?? new Map()).set(key, made));
+  return made;
 }
 
 /** Stored names as a tree. `used` marks tensors that a parameter of the source, or a module's companion, explains. */

@@ -30,6 +30,8 @@ function vote(from: PatternNode, names: readonly StoredName[]): Map<string, Vote
   const votes = new Map<string, Votes>();
   for (const name of names) {
     for (let start = 0; start < name.segments.length; start += 1) {
+      // Nearly every start fails on its first segment: seen here without setting up a walk.
+      if (from.globs.length === 0 && !from.literal.has(name.segments[start]!)) continue;
       const match = matchName(from, name.segments, start);
       if (!match) continue;
       const prefix = name.segments.slice(0, start);

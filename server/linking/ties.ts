@@ -12,7 +12,8 @@ export interface TieEntry {
 /** Identity of the bytes of a tensor: the same place in the same file, seen with the same shape. */
 function place(tensor: TensorInfo): string | null {
   if (!tensor.data || tensor.bytes === 0) return null;
-  return JSON.stringify([tensor.data.file, tensor.data.storage ?? '', tensor.data.offset, tensor.dtype, tensor.shape, tensor.data.strides ?? null]);
+  const { file, offset, storage, strides } = tensor.data;
+  return `${file}|${offset}|${tensor.dtype}|${tensor.shape.join(',')}|${strides?.join(',') ?? ''}|${storage ?? ''}`;
 }
 
 /** Sets of two or more names that are one tensor, in the order of their first member. */
