@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import test, { before } from 'node:test';
+import { initParser } from '../../../server/python';
+import { at, find, names, rows, treeOf, workspace } from './support';
+
+before(initParser);
+
+test('C3 order decides which constructor runs; super() follows it through mixins', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+class A(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(1, 1, bias=False)
+class B(A):
+    def __init__(self):
+        super().__init__()
+        self.b = nn.Linear(1, 2, bias=False)
+class C(A):
+    def __init__(self):
+        super(C, self).__init__()
+        self.c = nn.Linear(1, 3, bias=False)
+class Net(B, C):
+    pass
+`);
+  assert.deepEqual(names(tree), ['a.weight', 'c.weight', 'b.weight']);
+});
+
+test('a branch that is unknown keeps both, a class that depends on it is unknown, equal ones are not', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+class Net(nn.Module):
+    def __init__(self, flag):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4, affine=False, track_running_stats=False) if flag else nn.LayerNorm(4)
+        if flag:
+            self.fc = nn.Linear(4, 8)
+        else:
+            self.fc = nn.Linear(4, 9)
+        self.last = nn.Linear(1, 1)
+        if not flag:
+            return
+        self.late = nn.Linear(2, 2)
+`);
+  assert.deepEqual(rows(tree.root), ['norm.weight [4] ?', 'norm.bias [4] ?', 'fc.weight [null,4]', 'fc.bias [null]', 'last.weight [1,1]', 'last.bias [1]', 'late.weight [2,2] ?', 'late.bias [2] ?']);
+  assert.equal(find(tree.root, 'norm')?.kind, 'unknown');
+  assert.equal(find(tree.root, 'fc')?.className, 'Linear');
+  assert.equal(find(tree.root, 'late')?.optional, true);
+});
+
+test('what changes from round to round in a loop of unknown count is not taken from the first round', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+class Net(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        layers, width = [nn.Linear(3, 8)], 8
+        for i in range(n):
+            layers.append(nn.Linear(width, width * 2))
+            width = width * 2
+        self.net = nn.Sequential(*layers)
+        self.head = nn.Linear(width, 1)
+`);
+  assert.deepEqual(rows(tree.root), ['net.0.weight [8,3]', 'net.0.bias [8]', 'net.*.weight [null,null]', 'net.*.bias [null]', 'head.weight [1,null]', 'head.bias [1]']);
+});
+
+test('a span is the construction call, wherever it stands', () => {
+  const source = `import torch.nn as nn
+def block(n):
+    return nn.Sequential(
+        nn.Linear(n, n),
+    )
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([block(i + 1) for i in range(2)])
+        self.attn = nn.MultiheadAttention(4, 2)
+`;
+  const tree = treeOf(source);
+  const text = (path: string): string => {
+    const span = find(tree.root, path)!.span;
+    const lines = source.split('\n').slice(span.startLine, span.endLine + 1);
+    lines[lines.length - 1] = lines.at(-1)!.slice(0, span.endColumn);
+    lines[0] = lines[0]!.slice(span.startColumn);
+    return lines.join('\n');
+  };
+  assert.equal(text('layers'), 'nn.ModuleList([block(i + 1) for i in range(2)])');
+  assert.equal(text('layers.0.0'), 'nn.Linear(n, n)');
+  assert.equal(text('layers.1.0'), 'nn.Linear(n, n)');
+  assert.match(text('layers.1'), /^nn\.Sequential\(\n/);
+  assert.equal(text('attn.out_proj'), 'nn.MultiheadAttention(4, 2)');
+  assert.equal(find(tree.root, 'attn')!.args.num_heads, 2);
+});
+
+test('the same module under two names and tied weights say what they are tied to', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.wte = nn.Embedding(10, 4)
+        self.lm_head = nn.Linear(4, 10, bias=False)
+        self.lm_head.weight = self.wte.weight
+        self.again = self.wte
+`);
+  assert.deepEqual(names(tree), ['wte.weight', 'lm_head.weight', 'again.weight']);
+  assert.equal(find(tree.root, 'lm_head')!.parameters[0]!.tiedTo, 'wte.weight');
+  assert.equal(find(tree.root, 'again')!.parameters[0]!.tiedTo, 'wte.weight');
+});
+
+test('imports: relative, re-exported, aliased, starred, cyclic, optional packages', () => {
+  const made = workspace({
+    'pkg/__init__.py': 'from .model import Net as Exported\n',
+    'pkg/model.py': `
+import torch.nn as nn
+from . import layers as L
+from .layers.block import Block
+from .config import *
+from .cycle import helper
+try:
+    from apex.normalization import FusedLayerNorm as Norm
+except ImportError:
+    from torch.nn import LayerNorm as Norm
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = Block(WIDTH)
+        self.b = L.make(WIDTH)
+        self.c = helper()
+        self.n = Norm(WIDTH)
+def size(): return 5
+`,
+    'pkg/config.py': 'WIDTH = 6\n_HIDDEN = 1\n',
+    'pkg/cycle.py': 'import torch.nn as nn\nfrom .model import size\ndef helper(): return nn.Linear(size(), 1)\n',
+    'pkg/layers/__init__.py': 'from .block import make_block as make\n',
+    'pkg/layers/block.py': 'from torch import nn\nclass Block(nn.Linear):\n    def __init__(self, n):\n        super().__init__(n, n, bias=False)\ndef make_block(n): return Block(n + 1)\n',
+    'train.py': 'from pkg import Exported\nimport pkg.layers.block as blk\nmodel = Exported()\nother = blk.Block(2)\n',
+  });
+  const tree = made.buildTree(at('train.py'), 'model');
+  assert.deepEqual(rows(tree.root), ['a.weight [6,6]', 'b.weight [7,7]', 'c.weight [1,5]', 'c.bias [1]', 'n.weight [6]', 'n.bias [6]']);
+  assert.equal(find(tree.root, 'a')!.qualifiedName, 'pkg.layers.block.Block');
+  assert.ok(tree.files.includes(at('pkg/config.py')));
+  assert.deepEqual(made.rootCandidates(at('train.py')).map((candidate) => [candidate.kind, candidate.name]), [['instance', 'model'], ['instance', 'other']]);
+  made.dispose();
+});
+
+test('root candidates: classes, factories, instances; configurations are assumed and said to be', () => {
+  const made = workspace(`
+import torch.nn as nn
+from dataclasses import dataclass
+@dataclass
+class GPTConfig:
+    n: int = 3
+class GPT(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.fc = nn.Linear(config.n, 1)
+class Other(nn.Module):
+    def __init__(self, width, depth=2):
+        super().__init__()
+def gpt_small(pretrained=False):
+    model = GPT(GPTConfig())
+    return model.eval()
+def helper(x):
+    return x + 1
+`);
+  assert.deepEqual(made.rootCandidates(at('model.py')).map(({ kind, name, missingArguments }) => [kind, name, ...missingArguments]),
+    [['class', 'GPT'], ['class', 'Other', 'width'], ['function', 'gpt_small']]);
+  const tree = made.buildTree(at('model.py'), 'GPT');
+  assert.deepEqual(rows(tree.root), ['fc.weight [1,3]', 'fc.bias [1]']);
+  assert.deepEqual(tree.assumptions.map(({ text }) => text), ['config = GPTConfig() with all defaults']);
+  assert.deepEqual(rows(made.buildTree(at('model.py'), 'GPT', { config: { n: 8 } }).root), ['fc.weight [1,8]', 'fc.bias [1]']);
+  assert.equal(made.classAt(at('model.py'), 8)?.name, 'GPT');
+  made.dispose();
+});
+
+test('a registry filled by decorators in another file is found when something is missing from it', () => {
+  const made = workspace({
+    'model.py': 'from registry import MODELS\nimport zoo\ndef build(): return MODELS.get("net")(3)\n',
+    'registry.py': 'class Registry:\n    def __init__(self):\n        self._m = {}\n    def register(self, name=None):\n        def deco(cls):\n            self._m[name or cls.__name__] = cls\n            return cls\n        return deco\n    def get(self, name): return self._m[name]\nMODELS = Registry()\n',
+    'zoo.py': 'import torch.nn as nn\nfrom registry import MODELS\n@MODELS.register("net")\nclass Net(nn.Module):\n    def __init__(self, n):\n        super().__init__()\n        self.fc = nn.Linear(n, n, bias=False)\n',
+  });
+  assert.deepEqual(rows(made.buildTree(at('model.py'), 'build').root), ['fc.weight [3,3]']);
+  made.dispose();
+});
