@@ -24,6 +24,7 @@ interface Exports {
   moments(at: number, length: number, mean: number, out: number): void;
   exceedances(at: number, length: number, mean: number, std: number, out: number): void;
   ranges(at: number, runs: number, size: number, minima: number, maxima: number): void;
+  sum(at: number, length: number): number;
   histogram(at: number, length: number, low: number, high: number, counts: number, bins: number): void;
   configure(kind: number, low: number, high: number, divisor: number, mantissaBits: number, minExponent: number, storage: number): void;
   pieceErrors(at: number, length: number, scale: number, zeroPoint: number, out: number): void;
@@ -53,8 +54,16 @@ class Layout {
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
+export interface WasmOps extends KernelOps {
+  readonly memory: WebAssembly.Memory;
+  /** Address and size of each buffer, by name. */
+  readonly regions: ReadonlyMap<string, readonly [number, number]>;
+  /** Plain sum of the first `length` (rounded down to 16) values: the cost of reading them, for benchmarks. */
+  sum(length: number): number;
+}
+
 /** @param guard extra bytes after each buffer that tests fill with sentinels. @throws Error when dist/kernels.wasm is missing */
-export async function wasmOps(guard = 0): Promise<KernelOps & { readonly memory: WebAssembly.Memory; readonly regions: ReadonlyMap<string, readonly [number, number]> }> {
+export async function wasmOps(guard = 0): Promise<WasmOps> {
   compiled ??= readFile(assetPath('kernels.wasm')).then((bytes) => WebAssembly.compile(bytes));
   const memory = new WebAssembly.Memory({ initial: 1 });
   const instance = await WebAssembly.instantiate(await compiled, { env: { memory, abort: () => { throw new Error('a kernel aborted'); } } });
@@ -119,6 +128,7 @@ export async function wasmOps(guard = 0): Promise<KernelOps & { readonly memory:
   return {
     memory,
     regions,
+    sum: (length) => wasm.sum(valuesAt, length),
     raw: new Uint8Array(buffer, rawAt, TILE_WEIGHTS * 8),
     values,
     decode,

@@ -1,7 +1,7 @@
 // Entry of the SIMD kernels. Plain TypeScript references with the same order of operations: ../*.ref.ts.
 // The caller owns the memory: it lays its buffers out from heapBase() on and passes addresses.
 export { decodeBf16, decodeF64, decodeTable8, decodeTable16, clearNonFinite } from './decode';
-export { statistics, moments, exceedances, ranges, histogram } from './statistics';
+export { statistics, moments, exceedances, ranges, histogram, sum } from './statistics';
 export { configure, blockErrors, pieceErrors } from './errors';
 
 /** First free address. */

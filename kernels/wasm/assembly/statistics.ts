@@ -154,3 +154,20 @@ export function histogram(ptr: usize, length: i32, low: f64, high: f64, counts: 
     store<f64>(at, load<f64>(at) + 1);
   }
 }
+
+/** Plain sum, four float32 lanes a vector: what reading the memory costs, for benchmarks to compare with. */
+export function sum(ptr: usize, length: i32): f32 {
+  let a = f32x4.splat(0);
+  let b = a;
+  let c = a;
+  let d = a;
+  const end = ptr + (<usize>(length & ~15) << 2);
+  for (let at = ptr; at < end; at += 64) {
+    a = f32x4.add(a, v128.load(at));
+    b = f32x4.add(b, v128.load(at, 16));
+    c = f32x4.add(c, v128.load(at, 32));
+    d = f32x4.add(d, v128.load(at, 48));
+  }
+  const all = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
+  return f32x4.extract_lane(all, 0) + f32x4.extract_lane(all, 1) + f32x4.extract_lane(all, 2) + f32x4.extract_lane(all, 3);
+}

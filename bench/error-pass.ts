@@ -1,0 +1,94 @@
+/**
+ * Fused error passes over one tile (4 MiB of float32), weights per second: on this thread, and on two worker threads side by
+ * side. Beside them a plain read (a SIMD sum) of the same memory, measured in the same run.
+ */
+import { Worker } from 'node:worker_threads';
+import { TILE_WEIGHTS } from '../kernels/formats/blocks';
+import type { BlockScaledFormat, ScaleRule } from '../kernels/formats/format';
+import { parseFormat } from '../kernels/formats/registry';
+import { Random } from '../kernels/numerics/random';
+import { referenceOps, type KernelOps } from '../kernels/wasm/ops';
+import { wasmOps } from '../kernels/wasm/wasm-ops';
+import { bestOf, type BenchResult } from './results';
+
+const SECONDS = 1.5;
+const GROUP = 128;
+
+function fill(ops: KernelOps): void {
+  const random = new Random(1);
+  for (let i = 0; i < TILE_WEIGHTS; i += 1) ops.values[i] = random.normal() * 0.02;
+}
+
+/** One error pass over the whole tile. */
+function pass(ops: KernelOps, id: string, rule: ScaleRule, size: number): () => void {
+  const format = parseFormat(id) as BlockScaledFormat;
+  return () => ops.blockErrors(format.element, format.scaleStorage, rule, 0, TILE_WEIGHTS / size, size, { squared: 0, cross: 0 }, null);
+}
+
+const rate = (milliseconds: number): number => TILE_WEIGHTS / milliseconds / 1e6;
+
+/** The worker's side: passes until the time is over, counted between two moments that all workers share. */
+export async function errorPassWorker(shared: Int32Array, post: (passes: number) => void): Promise<void> {
+  const ops = await wasmOps();
+  fill(ops);
+  const run = pass(ops, `int4-sym-g${GROUP}`, 'absmax', GROUP);
+  for (let i = 0; i < 20; i += 1) run();
+  Atomics.add(shared, 0, 1);
+  Atomics.notify(shared, 0);
+  Atomics.wait(shared, 1, 0);
+  let passes = 0;
+  while (Atomics.load(shared, 1) === 1) {
+    run();
+    passes += 1;
+  }
+  post(passes);
+}
+
+/** Weights per second of `count` workers together, in G. */
+async function together(count: number): Promise<number> {
+  const shared = new Int32Array(new SharedArrayBuffer(8));
+  const results = Array.from({ length: count }, () => new Promise<number>((resolve, reject) => {
+    const worker = new Worker(process.argv[1]!, { argv: ['error-pass-worker'], workerData: { shared } });
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  }));
+  while (Atomics.load(shared, 0) < count) await new Promise((resolve) => { setTimeout(resolve, 5); });
+  const started = performance.now();
+  Atomics.store(shared, 1, 1);
+  Atomics.notify(shared, 1);
+  await new Promise((resolve) => { setTimeout(resolve, SECONDS * 1000); });
+  Atomics.store(shared, 1, 2);
+  const elapsed = performance.now() - started;
+  const passes = (await Promise.all(results)).reduce((sum, n) => sum + n, 0);
+  return (passes * TILE_WEIGHTS) / elapsed / 1e6;
+}
+
+export async function benchErrorPass(): Promise<BenchResult[]> {
+  const ops = await wasmOps();
+  const reference = referenceOps();
+  fill(ops);
+  fill(reference);
+  const time = (work: () => void, runs = 60): number => { bestOf(5, work); return bestOf(runs, work); };
+  const int4 = pass(ops, `int4-sym-g${GROUP}`, 'absmax', GROUP);
+  // Turn by turn, so that both meet the same machine.
+  let [quantized, read] = [Infinity, Infinity];
+  for (let turn = 0; turn < 20; turn += 1) {
+    quantized = Math.min(quantized, time(int4, 5));
+    read = Math.min(read, time(() => { ops.sum(TILE_WEIGHTS); }, 5));
+  }
+  const one = await together(1);
+  const two = await together(2);
+  const others: [string, ScaleRule, number][] = [
+    ['int4-asym-g128', 'absmax', 128], ['int8-sym-channel', 'absmax', 4096], ['fp8-e4m3-channel', 'absmax', 4096], ['int4-sym-g128', 'mse', 128],
+  ];
+  return [
+    { name: `int4-sym-g${GROUP} fused error pass, one core`, value: rate(quantized), unit: 'G weights/s', goal: { atLeast: 0.9 } },
+    { name: '  plain read (sum) of the same memory', value: rate(read), unit: 'G weights/s' },
+    { name: '  error pass time over plain read time', value: quantized / read, unit: 'x' },
+    { name: '  plain TypeScript reference', value: rate(bestOf(2, pass(reference, `int4-sym-g${GROUP}`, 'absmax', GROUP))), unit: 'G weights/s' },
+    { name: '  one worker, sustained', value: one, unit: 'G weights/s' },
+    { name: '  two workers, sustained', value: two, unit: 'G weights/s' },
+    { name: '  two workers over one', value: two / one, unit: 'x', goal: { atLeast: 1.7 } },
+    ...others.map(([id, rule, size]): BenchResult => ({ name: `${id} fused error pass, ${rule}`, value: rate(time(pass(ops, id, rule, size), rule === 'mse' ? 5 : 40)), unit: 'G weights/s' })),
+  ];
+}

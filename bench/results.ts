@@ -1,0 +1,25 @@
+/** What a benchmark reports. */
+export interface BenchResult {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  /** The figure to show; absent where there is none. */
+  readonly goal?: { readonly below?: number; readonly atLeast?: number };
+}
+
+export function printResult({ name, value, unit, goal }: BenchResult): void {
+  const met = !goal || ((goal.below === undefined || value < goal.below) && (goal.atLeast === undefined || value >= goal.atLeast));
+  const wanted = goal?.below !== undefined ? `  (goal: under ${goal.below}${met ? ', met' : ', NOT met'})` : goal?.atLeast !== undefined ? `  (goal: at least ${goal.atLeast}${met ? ', met' : ', NOT met'})` : '';
+  process.stdout.write(`${name.padEnd(78)} ${value.toPrecision(4).padStart(9)} ${unit}${wanted}\n`);
+}
+
+/** Best of several runs, in milliseconds: what the machine can do when nobody disturbs it. */
+export function bestOf(runs: number, work: () => void): number {
+  let best = Infinity;
+  for (let i = 0; i < runs; i += 1) {
+    const started = performance.now();
+    work();
+    best = Math.min(best, performance.now() - started);
+  }
+  return best;
+}
