@@ -100,14 +100,39 @@ function lowerAssignment(node: Node, at: Lowering, where: Located): Stmt[] {
   if (!first) return [];
   let value = node.childForFieldName('right');
   if (annotation) return [{ ...where, kind: 'annotated', target: lowerExpression(first, at), annotation: lowerExpression(annotation, at), value: lowerOptional(value, at) }];
-  const targets: Expr[] = [lowerExpression(first, at)];
+  let targets: Expr[] = [lowerExpression(first, at)];
+  const unfinished: Stmt[] = [];
   while (value?.type === 'assignment') {
     const left = value.childForFieldName('left');
-    if (left) targets.push(lowerExpression(left, at));
+    const next = left && afterLineBreak(left, at);
+    if (next) {
+      unfinished.push({ ...where, kind: 'assign', targets, value: { ...where, kind: 'error' } });
+      targets = [next];
+    } else if (left) targets.push(lowerExpression(left, at));
     value = value.childForFieldName('right');
   }
-  if (!value) return [];
-  return [{ ...where, kind: 'assign', targets, value: lowerExpression(value, at) }];
+  if (!value) return unfinished;
+  return [...unfinished, { ...where, kind: 'assign', targets, value: lowerExpression(value, at) }];
+}
+
+/**
+ * While `self.b = nn.` is being typed, the grammar runs on into the next line: `self.b = nn.self.c = …`. The target that
+ * was meant on the next line, or null when the dotted name does not cross a line end (a backslash may cross it).
+ */
+function afterLineBreak(target: Node, at: Lowering): Expr | null {
+  const names: Node[] = [];
+  for (let node: Node | null = target; node?.type === 'attribute'; node = node.childForFieldName('object')) {
+    const object = node.childForFieldName('object');
+    const name = node.childForFieldName('attribute');
+    if (!object || !name) return null;
+    names.unshift(name);
+    if (object.endPosition.row === name.startPosition.row) continue;
+    if (textOf(node, at).slice(object.endIndex - node.startIndex, name.startIndex - node.startIndex).includes('\\')) return null;
+    const [head, ...rest] = names;
+    return rest.reduce<Expr>((made, part) => ({ ...locate(part, at), kind: 'attribute', object: made, name: textOf(part, at) }),
+      { ...locate(head!, at), kind: 'name', name: textOf(head!, at) });
+  }
+  return null;
 }
 
 function lowerTry(node: Node, at: Lowering, where: Located): Stmt {
