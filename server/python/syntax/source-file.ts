@@ -7,6 +7,7 @@ import type { Anchor, Body, Stmt } from './ast';
 import { parts, type Lowering } from './lower-expressions';
 import { lowerBlock, lowerStatement } from './lower-statements';
 import { parse } from './parser';
+import { MISSING, applyRepairs, findRepairs } from './repair';
 
 export interface Position { readonly line: number; readonly character: number }
 /** An incremental change as the Language Server Protocol sends it; without a range the text is the whole document. */
@@ -23,8 +24,13 @@ export interface Chunk extends Anchor {
   statements(): readonly Stmt[];
 }
 
+/** More broken lines than anybody has half typed: the text is something else than Python. */
+const MAX_REPAIRS = 40;
+
 export class SourceFile {
   private tree: Tree;
+  /** What is read: the tree and text as they are, or with half-typed lines completed. */
+  private read: { tree: Tree; text: string } | null = null;
   private lineStarts: number[] | null = null;
   private cached: readonly FileChunk[] | null = null;
   private previous = new Map<string, FileChunk[]>();
@@ -38,6 +44,8 @@ export class SourceFile {
 
   /** Applies edits in order, each against the text that the one before left. */
   change(changes: readonly TextChange[]): void {
+    if (this.read && this.read.tree !== this.tree) this.read.tree.delete();
+    this.read = null;
     for (const { range, text } of changes) {
       const before = this.tree;
       if (!range) {
@@ -66,12 +74,13 @@ export class SourceFile {
     if (this.cached) return this.cached;
     const chunks: FileChunk[] = [];
     let index = 0;
-    for (const node of this.tree.rootNode.namedChildren) {
+    const { tree, text: whole } = this.readable();
+    for (const node of tree.rootNode.namedChildren) {
       if (node.type !== 'comment') {
-        const text = this.source.slice(node.startIndex, node.endIndex);
+        const text = whole.slice(node.startIndex, node.endIndex);
         const kept = node.hasError ? undefined : this.previous.get(text)?.find((chunk) => chunk.type === node.type && chunk.column === node.startPosition.column);
         if (kept) { this.previous.get(text)!.splice(this.previous.get(text)!.indexOf(kept), 1); kept.line = node.startPosition.row; kept.index = index; }
-        chunks.push(kept ?? new FileChunk(this, node, text, index));
+        chunks.push(kept ?? new FileChunk(this, node, whole, text, index));
       }
       index += 1;
     }
@@ -81,10 +90,39 @@ export class SourceFile {
   }
 
   /** The node of a top-level statement in the tree as it is now. */
-  nodeAt(index: number): Node | null { return this.tree.rootNode.namedChild(index); }
-  nodeFrom(line: number, column: number): Node | null { return this.tree.rootNode.descendantForPosition({ row: line, column }); }
+  nodeAt(index: number): Node | null { return this.readable().tree.rootNode.namedChild(index); }
+  nodeFrom(line: number, column: number): Node | null { return this.readable().tree.rootNode.descendantForPosition({ row: line, column }); }
+  /** The text that nodes index into. */
+  get readText(): string { return this.readable().text; }
 
-  dispose(): void { this.tree.delete(); }
+  dispose(): void {
+    if (this.read && this.read.tree !== this.tree) this.read.tree.delete();
+    this.tree.delete();
+  }
+
+  /** The tree to read: as parsed, or of the text with half-typed lines completed where that removes errors. */
+  private readable(): { tree: Tree; text: string } {
+    if (this.read) return this.read;
+    this.read = { tree: this.tree, text: this.source };
+    const broken = this.tree.rootNode.hasError;
+    // `self.` at the end of a line joins the next line without an error, which Python would not do.
+    if (!broken && !/[\w\])]\.[ \t\r]*$/m.test(this.source)) return this.read;
+    const insertions = findRepairs(this.source).filter(({ text }) => broken || text.startsWith(MISSING));
+    if (insertions.length === 0 || insertions.length > MAX_REPAIRS) return this.read;
+    // The repaired text differs in a few places: the parser reuses the rest of the tree. Edits go in from the last one.
+    const base = this.tree.copy();
+    for (const { offset, text } of insertions.toReversed()) {
+      const at = this.pointAt(offset);
+      base.edit(new Edit({ startIndex: offset, oldEndIndex: offset, newEndIndex: offset + text.length, startPosition: at, oldEndPosition: at,
+        newEndPosition: { row: at.row, column: at.column + text.length } }));
+    }
+    const text = applyRepairs(this.source, insertions);
+    const tree = parse(text, base);
+    base.delete();
+    if (!broken && tree.rootNode.hasError) tree.delete();
+    else this.read = { tree, text };
+    return this.read;
+  }
 
   private retire(): void {
     for (const chunk of this.cached ?? []) {
@@ -128,14 +166,14 @@ export class FileChunk implements Chunk {
   line: number;
   private lowered: readonly Stmt[] | null = null;
 
-  constructor(private readonly source: SourceFile, node: Node, readonly text: string, public index: number) {
+  constructor(private readonly source: SourceFile, node: Node, whole: string, readonly text: string, public index: number) {
     this.file = source.path;
     this.type = node.type;
     this.line = node.startPosition.row;
     this.column = node.startPosition.column;
     this.hasError = node.hasError;
     const names = new Set<string>();
-    this.hasEffect = collectNames(node, source.text, names);
+    this.hasEffect = collectNames(node, whole, names);
     this.names = names;
   }
 
@@ -147,7 +185,7 @@ export class FileChunk implements Chunk {
 
   private lowering(): Lowering {
     const baseLine = this.line;
-    return { anchor: this, baseLine, text: this.source.text, body: (node) => {
+    return { anchor: this, baseLine, text: this.source.readText, body: (node) => {
       const at = node.startPosition;
       return new LazyBody(() => this.bodyAt(at.row - baseLine, at.column));
     } };
