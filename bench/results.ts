@@ -1,3 +1,5 @@
+import os from 'node:os';
+
 /** What a benchmark reports. */
 export interface BenchResult {
   readonly name: string;
@@ -7,10 +9,19 @@ export interface BenchResult {
   readonly goal?: { readonly below?: number; readonly atLeast?: number };
 }
 
-export function printResult({ name, value, unit, goal }: BenchResult): void {
+function printResult({ name, value, unit, goal }: BenchResult): void {
   const met = !goal || ((goal.below === undefined || value < goal.below) && (goal.atLeast === undefined || value >= goal.atLeast));
   const wanted = goal?.below !== undefined ? `  (goal: under ${goal.below}${met ? ', met' : ', NOT met'})` : goal?.atLeast !== undefined ? `  (goal: at least ${goal.atLeast}${met ? ', met' : ', NOT met'})` : '';
   process.stdout.write(`${name.padEnd(78)} ${value.toPrecision(4).padStart(9)} ${unit}${wanted}\n`);
+}
+
+/** Prints the machine, then each result; a failure becomes the exit code. */
+export function report(results: () => BenchResult[] | Promise<BenchResult[]>): void {
+  process.stdout.write(`${os.cpus()[0]?.model ?? 'unknown processor'}, ${os.availableParallelism()} cores, load ${os.loadavg()[0]!.toFixed(1)}, Node.js ${process.version}\n`);
+  Promise.resolve().then(results).then((all) => all.forEach(printResult), (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  });
 }
 
 /** Best of several runs, in milliseconds: what the machine can do when nobody disturbs it. */

@@ -2,14 +2,14 @@
  * Fused error passes over one tile (4 MiB of float32), weights per second: on this thread, and on two worker threads side by
  * side. Beside them a plain read (a SIMD sum) of the same memory, measured in the same run.
  */
-import { Worker } from 'node:worker_threads';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { TILE_WEIGHTS } from '../kernels/formats/blocks';
 import type { BlockScaledFormat, ScaleRule } from '../kernels/formats/format';
 import { parseFormat } from '../kernels/formats/registry';
 import { Random } from '../kernels/numerics/random';
 import { referenceOps, type KernelOps } from '../kernels/wasm/ops';
 import { wasmOps } from '../kernels/wasm/wasm-ops';
-import { bestOf, type BenchResult } from './results';
+import { bestOf, report, type BenchResult } from './results';
 
 const SECONDS = 1.5;
 const GROUP = 128;
@@ -28,7 +28,7 @@ function pass(ops: KernelOps, id: string, rule: ScaleRule, size: number): () => 
 const rate = (milliseconds: number): number => TILE_WEIGHTS / milliseconds / 1e6;
 
 /** The worker's side: passes until the time is over, counted between two moments that all workers share. */
-export async function errorPassWorker(shared: Int32Array, post: (passes: number) => void): Promise<void> {
+async function errorPassWorker(shared: Int32Array, post: (passes: number) => void): Promise<void> {
   const ops = await wasmOps();
   fill(ops);
   const run = pass(ops, `int4-sym-g${GROUP}`, 'absmax', GROUP);
@@ -48,7 +48,7 @@ export async function errorPassWorker(shared: Int32Array, post: (passes: number)
 async function together(count: number): Promise<number> {
   const shared = new Int32Array(new SharedArrayBuffer(8));
   const results = Array.from({ length: count }, () => new Promise<number>((resolve, reject) => {
-    const worker = new Worker(process.argv[1]!, { argv: ['error-pass-worker'], workerData: { shared } });
+    const worker = new Worker(process.argv[1]!, { workerData: { shared } });
     worker.once('message', resolve);
     worker.once('error', reject);
   }));
@@ -63,7 +63,7 @@ async function together(count: number): Promise<number> {
   return (passes * TILE_WEIGHTS) / elapsed / 1e6;
 }
 
-export async function benchErrorPass(): Promise<BenchResult[]> {
+async function benchErrorPass(): Promise<BenchResult[]> {
   const ops = await wasmOps();
   const reference = referenceOps();
   fill(ops);
@@ -92,3 +92,6 @@ export async function benchErrorPass(): Promise<BenchResult[]> {
     ...others.map(([id, rule, size]): BenchResult => ({ name: `${id} fused error pass, ${rule}`, value: rate(time(pass(ops, id, rule, size), rule === 'mse' ? 5 : 40)), unit: 'G weights/s' })),
   ];
 }
+
+if (isMainThread) report(benchErrorPass);
+else void errorPassWorker((workerData as { shared: Int32Array }).shared, (passes) => parentPort!.postMessage(passes));

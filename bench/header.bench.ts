@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { openCheckpoint } from '../kernels/checkpoint';
-import type { BenchResult } from './results';
+import { report, type BenchResult } from './results';
 
 const TENSORS = 3000;
 const BYTES = 10e9;
@@ -25,14 +25,14 @@ function writeSparse(file: string): void {
 }
 
 /** The child: opens the file, says how long it took and how much memory the process used at most. */
-export async function openOnce(file: string): Promise<void> {
+async function openOnce(file: string): Promise<void> {
   const started = performance.now();
   const checkpoint = await openCheckpoint(file);
   const milliseconds = performance.now() - started;
   process.stdout.write(JSON.stringify({ milliseconds, tensors: checkpoint.tensors.length, megabytes: process.resourceUsage().maxRSS / 1024 }));
 }
 
-export async function benchSparseHeader(): Promise<BenchResult[]> {
+async function benchSparseHeader(): Promise<BenchResult[]> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'bitlens-bench-'));
   try {
     const file = path.join(folder, 'sparse.safetensors');
@@ -50,3 +50,7 @@ export async function benchSparseHeader(): Promise<BenchResult[]> {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+const [role, argument] = process.argv.slice(2);
+if (role === 'open-once') void openOnce(argument!);
+else report(benchSparseHeader);
