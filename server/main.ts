@@ -2,11 +2,17 @@
 import { readFileSync } from 'node:fs';
 import { createConnection, ProposedFeatures, type Connection } from 'vscode-languageserver/node';
 import { version } from './cli/version';
-import { Kernel } from './kernel';
+import { Kernel, type KernelState } from './kernel';
 import { serve } from './lsp/connection';
+import type { ServerStatus } from './protocol';
 import { initParser, PythonWorkspace } from './python';
 
 const TRANSPORTS = ['--node-ipc', '--stdio', '--socket', '--pipe'];
+
+/** What the editor is told of the supervisor's states: a kernel that is not needed now reads as stopped. */
+const KERNEL_STATES: Readonly<Record<KernelState, ServerStatus['kernel']>> = {
+  idle: 'stopped', starting: 'starting', ready: 'ready', busy: 'busy', stopping: 'stopped', failed: 'failed',
+};
 
 function readSource(file: string): string | null {
   try {
@@ -34,7 +40,7 @@ function main(): void {
       await initParser();
       return new PythonWorkspace({ readFile: readSource, roots });
     },
-    kernel: ({ settings, log, onState }) => new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log, onState }),
+    kernel: ({ settings, log, onState }) => new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log, onState: (state) => onState(KERNEL_STATES[state]) }),
   });
 }
 

@@ -115,8 +115,9 @@ function aboutRule({ code }: Finding): FindingAction[] {
 
 function quantizeAction(view: DocumentView, range: Range): FindingAction[] {
   const { analysis } = view;
-  const found = layersAt(analysis, view.path, view.lines, range.start);
-  const layers = (found?.layers ?? []).filter((layer) => layer.weight?.info);
+  const found = layersAt(analysis, view.path, view.lines, range.start)?.layers
+    ?? analysis?.link?.layers.filter(({ span }) => span.file === view.path && span.startLine === range.start.line) ?? [];
+  const layers = found.filter((layer) => layer.weight?.info);
   if (layers.length === 0 || !analysis?.root) return [];
   // Of many layers on the line, the one that a finding names as the worst is the one to try first.
   const named = view.findings.find((finding) => finding.layer !== undefined && layers.some(({ path }) => path === finding.layer));

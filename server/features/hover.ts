@@ -68,14 +68,18 @@ function formatTable(view: DocumentView, analysis: ModelAnalysis, layers: readon
   const scans = [...new Set(measured.map((layer) => scanOf(analysis, layer)!))];
   const list = rows(scans);
   if (list.length === 0) return null;
-  const shown = new Map<string, string>();
+  const shown = new Map<string, { source: string; count: number }>();
   for (const layer of measured) {
     const format = shownFormat(analysis, layer, view.settings);
-    if (format) shown.set(formatOf(format.format)?.id ?? format.format, format.source);
+    if (!format) continue;
+    const id = formatOf(format.format)?.id ?? format.format;
+    shown.set(id, { source: format.source, count: (shown.get(id)?.count ?? 0) + 1 });
   }
   const target = formatOf(view.settings.targetFormat)?.id;
   const mark = (id: string): string => {
-    const marks = [...(shown.has(id) ? [shown.get(id) === 'recipe' ? 'in the recipe' : 'suggested'] : []), ...(id === target ? ['target'] : [])];
+    const own = shown.get(id);
+    const share = own && own.count < measured.length ? ` for ${own.count} of ${measured.length}` : '';
+    const marks = [...(own ? [`${own.source === 'recipe' ? 'in the recipe' : 'suggested'}${share}`] : []), ...(id === target ? ['target'] : [])];
     return marks.length > 0 ? ` (${marks.join(', ')})` : '';
   };
   return table(

@@ -23,7 +23,8 @@ export interface MeasuringHost {
   onSettled(uri: string): void;
   onProgress(uri: string, progress: JobProgress): void;
   onStart(uri: string, analysis: ModelAnalysis): void;
-  onEnd(uri: string): void;
+  /** `failure` is null when it went well or was cancelled. */
+  onEnd(uri: string, failure: string | null): void;
   log(message: string): void;
 }
 
@@ -98,7 +99,7 @@ export class Measuring {
     }
     const own = this.running.get(uri) === running;
     if (own) this.running.delete(uri);
-    this.host.onEnd(uri);
+    this.host.onEnd(uri, message);
     if (message !== null) {
       this.failures.set(uri, { identity, message });
       this.host.log(`measuring ${analysis.source}: ${message}`);

@@ -68,7 +68,11 @@ export class Session {
     this.measuring = new Measuring({
       onStart: (uri, analysis) => { this.reading.set(uri, this.board.begin('measuring', `Measuring ${analysis.root?.name ?? 'the model'}`)); },
       onProgress: (uri, progress) => this.reading.get(uri)?.progress(progress),
-      onEnd: (uri) => { this.reading.get(uri)?.end(); this.reading.delete(uri); },
+      onEnd: (uri, failure) => {
+        this.reading.get(uri)?.end();
+        this.reading.delete(uri);
+        if (failure !== null) this.board.setFailure(uri, `Not measured: ${failure}`);
+      },
       onSettled: (uri) => this.settled(uri),
       log: (message) => host.log(message),
     });
