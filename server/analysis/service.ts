@@ -5,7 +5,7 @@
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
 import { JobCancelled, type JobProgress, type WeightScan } from '../../kernels/jobs/job';
-import { CheckpointError } from '../../kernels/checkpoint/checkpoint';
+import { CheckpointError, elementCount, FLOAT_DTYPES } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import { link } from '../linking/link';
@@ -361,7 +361,7 @@ export class AnalysisService {
     const { analysis: done, ready } = await this.measured(analysis, request.formats, options);
     const layers = weightLayers(done.link!);
     const formats = this.formatsOf(done, request.formats);
-    const { allocation, note } = await this.shownAllocation(done, layers, ready.scans, formats, metric, options);
+    const { allocation, note, chosen } = await this.shownAllocation(done, layers, ready.scans, formats, metric, options);
     const details = new Map<string, LayerDetail>();
     if (request.details) {
       let count = 0;
@@ -373,13 +373,13 @@ export class AnalysisService {
       }
     }
     return buildReport({
-      analysis: done, formats, metric, allocation, findings: this.findings(done), evidence: ready.evidence, details,
+      analysis: done, formats, metric, allocation, chosen, findings: this.findings(done), evidence: ready.evidence, details,
       notes: [...(done.notes ?? []), ...(note ? [note] : [])], generatedAt: new Date(),
     });
   }
 
   /** The allocation a report shows: the optimum of the recipe's size, else of the size of the target format everywhere. */
-  private async shownAllocation(analysis: ModelAnalysis, layers: readonly Layer[], scans: Parameters<typeof allocate>[2], formats: readonly string[], metric: ReturnType<typeof metricNamed>, options: RunOptions): Promise<{ allocation: Allocation; note: string | null }> {
+  private async shownAllocation(analysis: ModelAnalysis, layers: readonly Layer[], scans: Parameters<typeof allocate>[2], formats: readonly string[], metric: ReturnType<typeof metricNamed>, options: RunOptions): Promise<{ allocation: Allocation; note: string | null; chosen: boolean }> {
     const run = (budget: Budget | 'uniform-only') => allocate(this.options.kernel, layers, scans, metric, defaultAllocator().id, budget, [], options);
     const sizeOf = (format: (layer: Layer) => string): number | null => layers.reduce<number | null>((sum, layer) => {
       const scan = scans.get(layer.path);
@@ -388,11 +388,11 @@ export class AnalysisService {
     }, 0);
     const { recipe } = analysis;
     const size = recipe ? sizeOf((layer) => (Object.hasOwn(recipe.layers, layer.path) ? recipe.layers[layer.path]! : recipe.default).weights) : null;
-    if (size !== null) return { allocation: await run({ bytes: Math.ceil(size / 8) }), note: 'The point marked on the curve is the optimum of the recipe\'s size' };
+    if (size !== null) return { allocation: await run({ bytes: Math.ceil(size / 8) }), note: 'The point marked on the curve is the optimum of the recipe\'s size', chosen: true };
     const [target] = userFormats([this.settings.targetFormat]);
     const uniform = formats.includes(target!) ? sizeOf(() => target!) : null;
-    if (uniform !== null && !recipe) return { allocation: await run({ bytes: Math.ceil(uniform / 8) }), note: `Formats are the optimum at the size of ${target} everywhere` };
-    return { allocation: await run('uniform-only'), note: null };
+    if (uniform !== null && !recipe) return { allocation: await run({ bytes: Math.ceil(uniform / 8) }), note: `Formats are the optimum at the size of ${target} everywhere`, chosen: true };
+    return { allocation: await run('uniform-only'), note: recipe ? 'The recipe keeps layers in their stored precision, so its size is no point of the curve' : null, chosen: recipe === null };
   }
 
   /** Histogram and channel ranges of one layer. */
@@ -455,7 +455,9 @@ export class AnalysisService {
     const checkpoint = await this.openForUser(file, options.signal);
     const info = checkpoint.tensors.find((candidate) => candidate.name === tensor);
     if (!info) throw new UserError(`${file} has no tensor ${JSON.stringify(tensor)}`);
-    if (scannable([info]).length === 0) throw new UserError(`${tensor} is ${info.dtype} with ${info.shape.length} dimensions; statistics are of floating-point tensors with two or more`);
+    if (!FLOAT_DTYPES.has(info.dtype) || info.data === null || info.shape.length === 0 || elementCount(info.shape) === 0) {
+      throw new UserError(`${tensor} is ${info.dtype} of shape [${info.shape.join(', ')}]; statistics are of floating-point tensors that hold values`);
+    }
     const spec = { key: tensor, tensor, outputAxis: 0 };
     const formats = userFormats(this.settings.formats);
     const { scans, skipped } = await this.measurements.measure(checkpoint, identityOf(checkpoint), [spec], formats, 'absmax', options);

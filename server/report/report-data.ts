@@ -15,8 +15,10 @@ export interface ReportInput {
   /** Formats of the columns, canonical ids. */
   readonly formats: readonly string[];
   readonly metric: SensitivityMetric;
-  /** Formats shown as chosen where there is no recipe, and the curve. */
+  /** The curve, and the formats shown where there is no recipe. */
   readonly allocation: Allocation;
+  /** False when the allocation only draws the curve, and no point of it is what the rows show. */
+  readonly chosen: boolean;
   readonly findings: readonly Finding[];
   readonly evidence: string;
   readonly details: ReadonlyMap<string, LayerDetail>;
@@ -68,7 +70,7 @@ export function buildReport(input: ReportInput): ReportData {
     formats: formats.map((id) => ({ id, title: parseFormat(id).title, codeBits: parseFormat(id).codeBits })),
     layers: rows,
     metric: { id: metric.id, title: metric.title, unit: metric.unit },
-    curve: curveOf(allocation),
+    curve: input.chosen ? curveOf(allocation) : { ...curveOf(allocation), chosen: null },
     totals: {
       layers: owned.length, weights, bytes: owned.reduce((sum, row) => sum + row.bytes, 0),
       bytesAfter: bits === null ? null : Math.ceil(bits / 8), averageBits: bits === null || weights === 0 ? null : bits / weights,
