@@ -5,7 +5,7 @@ import {
   Builtin, Choice, Instance, PyClass, PyDict, PyFunction, PyList, UnknownValue, type Arguments, type Value,
 } from '../values/values';
 import { finishEnum, enumMember } from '../library/enums';
-import { dataclassFields, namedTuple, rememberScope } from '../library/dataclasses';
+import { dataclassFields, makeDataclass, namedTuple, rememberScope } from '../library/dataclasses';
 import { builtinTypes, objectClass } from '../library/types';
 import { bindArguments, callFunction } from './calls';
 import { describe, evaluateArguments } from './expressions';
@@ -34,7 +34,11 @@ export function defineClass(machine: Machine, node: Extract<Stmt, { kind: 'class
   for (const [name, value] of scope.variables) {
     cls.dict.set(name, value instanceof PyFunction && name === '__init_subclass__' ? new PyFunction(value.definition, value.closure, value.defaults, cls, 'class') : value);
   }
+  // pydantic's BaseModel makes dataclasses of its subclasses.
+  if (cls.mro.some((base) => base.kind === 'dataclass' && base.span === null)) makeDataclass(cls);
   if (cls.kind === 'enum') finishEnum(cls);
+  // Pydantic models are dataclasses by inheritance.
+  if (cls.mro.some((base) => base.qualifiedName === 'pydantic.BaseModel')) makeDataclass(cls);
   if (cls.kind === 'namedtuple') cls.fields = inherited?.fields ?? dataclassFields(cls, scope);
   // A metaclass or __init_subclass__ may register the class.
   const hook = cls.mro.slice(1).map((base) => base.dict.get('__init_subclass__')).find((value) => value instanceof PyFunction);

@@ -7,6 +7,7 @@ import { spanOf, type Expr } from '../syntax/ast';
 import type { Chunk } from '../syntax/source-file';
 import { clock } from '../values/clock';
 import { Absent, Choice, Instance, PyClass, PyDict, PyFloat, PyFunction, PyList, PySet, PyTuple, UnknownValue, type Value } from '../values/values';
+import { asNumber } from './iteration';
 import { Environment, type ModuleScope } from './scope';
 import { executeBlock, type Outcome } from './statements';
 
@@ -207,7 +208,7 @@ export class Machine {
       return result;
     }
     if (value instanceof UnknownValue || value instanceof Choice || value instanceof Absent) return undefined;
-    return value;
+    return value instanceof Instance ? asNumber(value) ?? value : value;
   }
 
   /** As {@link plain}, for showing: objects that are not data are left out, classes become their names. */

@@ -35,7 +35,8 @@ function isClassVar(annotation: Expr): boolean {
 class FieldDefault extends Opaque { constructor(readonly value: Value | undefined, readonly factory: Value | undefined, readonly init: boolean) { super('field'); } }
 export const field = builtin('field', (_, args) => new FieldDefault(args.keywords.get('default'), args.keywords.get('default_factory'), args.keywords.get('init') !== false));
 
-function makeDataclass(cls: PyClass): PyClass {
+/** Gives a class the fields of its annotations and an `__init__` that fills them. */
+export function makeDataclass(cls: PyClass): PyClass {
   const environment = classEnvironment(cls);
   const inherited = [...cls.mro].slice(1).reverse().flatMap((base) => (base.kind === 'dataclass' ? base.fields ?? [] : []));
   const merged: Fields = [];
