@@ -19,9 +19,7 @@ export function curve(report: ReportData): HTMLElement {
   const errors = positive.map((point) => point.objective);
   const low = Math.min(...errors);
   const high = Math.max(...errors);
-  const largest = Math.max(...sizes);
-  const unit = 1024 ** Math.floor(Math.log(largest / 2) / Math.log(1024));
-  const x = linear(Math.min(...sizes) * 0.94, largest * 1.02, LEFT, RIGHT, 8, unit);
+  const x = linear(Math.min(...sizes) * 0.94, Math.max(...sizes) * 1.02, LEFT, RIGHT, 8);
   const y = logarithmic(low / 1.6, high * 1.6, BOTTOM, TOP);
   const drawn = points.filter((point) => point.objective > 0);
 

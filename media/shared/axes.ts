@@ -6,15 +6,12 @@ export interface Scale {
   readonly ticks: readonly number[];
 }
 
-/**
- * Linear scale from [low, high] to [start, end] with about `count` ticks at round multiples of `unit`
- * (1024 or its powers for sizes in bytes).
- */
-export function linear(low: number, high: number, start: number, end: number, count = 5, unit = 1): Scale {
+/** Linear scale from [low, high] to [start, end] with about `count` round ticks. */
+export function linear(low: number, high: number, start: number, end: number, count = 5): Scale {
   const span = high - low || 1;
-  const rough = span / count / unit;
+  const rough = span / count;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = ([1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= rough) ?? rough) * unit;
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= rough) ?? rough;
   const ticks: number[] = [];
   for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-9; tick += step) ticks.push(Math.abs(tick) < step * 1e-9 ? 0 : tick);
   return Object.assign((value: number) => start + ((value - low) / span) * (end - start), { ticks });

@@ -1,11 +1,11 @@
 /** Numbers as people read them. */
 
-/** 3277824 -> `3.13 MiB`. */
+/** 3277824 -> `3.28 MB`. Decimal units, as everywhere in Bitlens: 1 kB is 1000 bytes. */
 export function bytes(value: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let unit = 0;
   let scaled = value;
-  while (scaled >= 1024 && unit < units.length - 1) { scaled /= 1024; unit++; }
+  while (scaled >= 1000 && unit < units.length - 1) { scaled /= 1000; unit++; }
   return `${unit === 0 ? scaled : scaled.toFixed(scaled >= 100 ? 0 : scaled >= 10 ? 1 : 2)} ${units[unit]}`;
 }
 

@@ -8,7 +8,8 @@ import { host, installHost } from './install.mjs';
 
 const quiet = {
   'telemetry.telemetryLevel': 'off', 'extensions.autoCheckUpdates': false, 'extensions.autoUpdate': false, 'workbench.startupEditor': 'none',
-  'chat.disableAIFeatures': true, 'workbench.tips.enabled': false, 'security.workspace.trust.banner': 'never',
+  'chat.disableAIFeatures': true, 'workbench.tips.enabled': false, 'workbench.reduceMotion': 'on', 'security.workspace.trust.banner': 'never',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden', 'workbench.layoutControl.enabled': false, 'window.commandCenter': false,
 };
 
 const freePort = () => new Promise((resolve, reject) => {
@@ -40,7 +41,8 @@ export async function serve(options = {}) {
   installHost();
   const profile = mkdtempSync(path.join(os.tmpdir(), 'bitlens-profile-'));
   const extensions = path.join(profile, 'extensions');
-  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('VSCODE_')));
+  // Without a marketplace the host itself asks nothing of the network either.
+  const env = { ...Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('VSCODE_'))), EXTENSIONS_GALLERY: '{"serviceUrl":""}' };
   const base = ['--config', '/dev/null', '--user-data-dir', profile, '--extensions-dir', extensions];
   if (options.vsix) {
     execFileSync(host.node, [host.codeServer, ...base, '--install-extension', options.vsix], { env, stdio: ['ignore', 'ignore', 'inherit'] });

@@ -27,17 +27,19 @@ export const THEMES = {
   'high-contrast': 'Default High Contrast',
 } as const;
 export type Theme = keyof typeof THEMES;
+/** The same themes by the names the picker shows. */
+const PICKED: Readonly<Record<Theme, string>> = { light: 'Light Modern', dark: 'Dark Modern', 'high-contrast': 'Dark High Contrast' };
 
 export class Workbench {
   /** Hosts other than our own that the page asked for: there must be none. */
   readonly foreignRequests: string[] = [];
-  private settings: Record<string, unknown>;
 
-  private constructor(readonly page: Page, readonly folder: string, private readonly browser: Browser, private readonly host: ServedHost, settings: Record<string, unknown>) {
-    this.settings = settings;
+  private constructor(readonly page: Page, readonly folder: string, private readonly browser: Browser, private readonly host: ServedHost) {
     page.on('request', (request) => {
       const url = new URL(request.url());
-      if (/^https?:|^wss?:/.test(url.protocol) && url.hostname !== '127.0.0.1') this.foreignRequests.push(request.url());
+      // vscode-cdn.net is the name VS Code gives a webview's own files; its service worker answers them from the extension's folder.
+      const own = url.hostname === '127.0.0.1' || url.hostname.endsWith('.vscode-resource.vscode-cdn.net');
+      if (/^https?:|^wss?:/.test(url.protocol) && !own) this.foreignRequests.push(request.url());
     });
   }
 
@@ -52,10 +54,12 @@ export class Workbench {
     const browser = await chromium.launch({ executablePath: installed.chromium, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'] });
     const page = await browser.newPage({ viewport: { width: 1500, height: 940 } });
     page.setDefaultTimeout(30_000);
-    const workbench = new Workbench(page, folder, browser, host, settings);
+    const workbench = new Workbench(page, folder, browser, host);
     await page.goto(`${host.url}/?folder=${encodeURIComponent(folder)}`);
     await page.locator('.monaco-workbench').waitFor();
     await page.getByRole('treeitem', { name: /model\.py/ }).first().waitFor();
+    // Installed extensions are known a moment after the workbench is drawn: our place in the activity bar says so.
+    await page.getByRole('tab', { name: /^Bitlens/ }).first().waitFor();
     return workbench;
   }
 
@@ -107,24 +111,33 @@ export class Workbench {
     return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
   }
 
-  /** Waits until the notification with this text is there and returns its text. */
+  /** Waits until a notification has this text and returns its text. */
   async notification(text: RegExp): Promise<string> {
     const item = this.page.locator('.notification-list-item').filter({ hasText: text }).first();
     await item.waitFor({ timeout: 60_000 });
     return item.innerText();
   }
 
-  async notificationButton(text: RegExp, button: string): Promise<void> {
-    const item = this.page.locator('.notification-list-item').filter({ hasText: text }).first();
-    await item.waitFor({ timeout: 60_000 });
-    await item.hover();
-    await item.getByRole('button', { name: button }).first().click();
+  /** Puts the cursor on a line (counted from 1) and scrolls it into view. */
+  async goToLine(line: number): Promise<void> {
+    await this.page.keyboard.press('Control+g');
+    const input = this.page.locator('.quick-input-widget input');
+    await input.waitFor();
+    await input.fill(`:${line}`);
+    await this.page.keyboard.press('Enter');
+    await input.waitFor({ state: 'hidden' });
   }
 
+  /** Switches the colour theme the way a person does; settings written behind the workbench's back are not watched. */
   async theme(theme: Theme): Promise<void> {
-    this.settings = { ...this.settings, 'workbench.colorTheme': THEMES[theme] };
-    this.host.setSettings(this.settings);
     const wanted = { light: '.monaco-workbench.vs', dark: '.monaco-workbench.vs-dark', 'high-contrast': '.monaco-workbench.hc-black' }[theme];
+    if (await this.page.locator(wanted).count()) return;
+    await this.command('Preferences: Color Theme');
+    const input = this.page.locator('.quick-input-widget input');
+    await this.page.locator('.quick-input-list').getByRole('option', { name: /Modern/ }).first().waitFor();
+    await input.fill(PICKED[theme]);
+    await this.page.locator('.quick-input-list').getByRole('option', { name: PICKED[theme] }).first().waitFor();
+    await this.page.keyboard.press('Enter');
     await this.page.locator(wanted).waitFor();
   }
 
