@@ -31,7 +31,7 @@ export function findAttribute(machine: Machine, object: Value, name: string): Va
   if (object instanceof Instance) return instanceAttribute(machine, object, name);
   if (object instanceof PyClass) return classAttribute(machine, object, name);
   if (object instanceof ModuleScope) return object.lookup(machine, name) ?? machine.finder.submodule(object, name);
-  if (object instanceof Namespace) return object.find(name);
+  if (object instanceof Namespace) return name === '__dict__' ? object : object.find(name);
   if (object instanceof SuperProxy) return superAttribute(machine, object, name);
   if (object instanceof Choice) return choiceAttribute(machine, object, name);
   if (object instanceof Tensor) return tensorAttribute(machine, object, name);

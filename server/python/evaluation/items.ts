@@ -31,6 +31,8 @@ export function getItem(machine: Machine, object: Value, index: Value, node?: Ex
     const method = object.cls.lookup('__getitem__');
     if (method !== undefined) return callValue(machine, new BoundMethod(method, object), { ...noArguments, positional: [index] }, object.span);
   }
+  // `vars(nn)['Linear']`, `nn.__dict__['Linear']`: a package looked into by name.
+  if (object instanceof Namespace && typeof index === 'string') { const found = object.find(index); if (found !== undefined) return found; }
   if (object instanceof Opaque || object instanceof Namespace || object instanceof Builtin) return new Opaque(text);
   return machine.soft('TypeError', `${text} is not known`, node);
 }

@@ -8,7 +8,7 @@ import type { Chunk } from '../syntax/source-file';
 import { clock } from '../values/clock';
 import { Absent, Choice, Instance, PyClass, PyDict, PyFloat, PyFunction, PyList, PySet, PyTuple, UnknownValue, type Value } from '../values/values';
 import { asNumber } from './iteration';
-import { Environment, type ModuleScope } from './scope';
+import type { Environment, ModuleScope } from './scope';
 import { executeBlock, type Outcome } from './statements';
 
 /** Something whose state a branch may change and a merge must reconcile. */

@@ -1,6 +1,6 @@
 /** Python's built-in functions. */
 import {
-  Absent, BoundMethod, Builtin, Choice, Instance, Opaque, Partial, PropertyValue, PyClass, PyDict, PyFloat, PyFunction, PyList, PySlice, PyTuple, Tensor, UnknownValue, type Value,
+  Absent, BoundMethod, Builtin, Choice, Instance, Namespace, Opaque, Partial, PropertyValue, PyClass, PyDict, PyFloat, PyFunction, PyList, PySlice, PyTuple, Tensor, UnknownValue, type Value,
 } from '../values/values';
 import { findAttribute, getAttribute, setAttribute, deleteAttribute } from '../evaluation/attributes';
 import { callValue, noArguments } from '../evaluation/calls';
@@ -185,7 +185,7 @@ const functions: readonly Builtin[] = [
     return null;
   }),
   builtin('delattr', (m, args) => { const [object, name] = args.positional; if (object !== undefined && typeof name === 'string') deleteAttribute(m, object, name); return null; }),
-  builtin('vars', (m, args) => { const [object] = args.positional; return object instanceof Instance ? instanceDict(object) : object instanceof PyDict ? object : m.unknown('vars(…)'); }),
+  builtin('vars', (m, args) => { const [object] = args.positional; return object instanceof Instance ? instanceDict(object) : object instanceof PyDict || object instanceof Namespace ? object : m.unknown('vars(…)'); }),
   builtin('id', () => new Opaque('id')), builtin('hash', (m) => m.unknown('hash(…)')), builtin('input', (m) => m.unknown('input()')),
   builtin('repr', (m, args) => toRepr(m, args.positional[0] ?? null) ?? m.unknown('repr(…) of something that is not known')),
   builtin('format', (m, args) => formatValue(m, args.positional[0] ?? null, typeof args.positional[1] === 'string' ? args.positional[1] : '') ?? m.unknown('format(…) of something that is not known')),

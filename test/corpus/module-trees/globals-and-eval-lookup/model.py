@@ -1,4 +1,3 @@
-import importlib
 import sys
 import torch.nn as nn
 import parts
@@ -21,7 +20,6 @@ class Net(nn.Module):
         self.b = eval('Small')(4)
         self.c = eval('nn.Linear')(2, 2)
         self.d = getattr(parts, 'Part')(5)
-        self.e = importlib.import_module('parts').Part(6)
         self.f = vars(nn)['Linear'](1, 1)
         self.g = nn.__dict__['Conv1d'](1, 1, 1)
 
