@@ -8,7 +8,6 @@ import { JobCancelled, type JobProgress, type WeightScan } from '../../kernels/j
 import { CheckpointError, elementCount, FLOAT_DTYPES } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import type { Recipe } from '../../kernels/recipe/recipe';
-import { link } from '../linking/link';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
 import { DEFAULT_SETTINGS, type AllocationSummary, type CheckpointSummary, type LayerDetail, type ModelSummary, type QuantizeLayerSummary, type ReportData, type Settings, type TensorDetail, type TrialSummary } from '../protocol';
@@ -16,20 +15,19 @@ import { buildReport } from '../report/report-data';
 import type { Finding } from '../rules/rule';
 import { allocate, allocationSummary, recipeOf, type Allocation, type Budget } from './allocation';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
-import type { ModelEntry } from './config';
 import { checkpointSummary, scannable } from './inspect';
 import { record } from './json-reader';
-import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint } from './locate';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
 import type { MeasurementState, ModelAnalysis } from './model-analysis';
-import { modelValues, tiesEmbeddings } from './model-values';
-import { rootsOf, type AnalysisHost, type KernelPort, type OpenCheckpoint, type PythonPort, type RunOptions, type RunRules } from './ports';
+import { ModelFinder, type AnalyseOptions } from './model-finder';
+import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
-import { chooseRoot, type ChosenRoot } from './root-choice';
 import { ruleSettingsOf, summaryOf } from './summary';
 import { planFormat, planRecipe, runPlan, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { messageOf, UserError } from './user-error';
 import { DEFAULT_METHOD, defaultAllocator, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
+
+export type { AnalyseOptions } from './model-finder';
 
 export interface AnalysisOptions {
   readonly kernel: KernelPort;
@@ -41,18 +39,6 @@ export interface AnalysisOptions {
   readonly log?: (message: string) => void;
   /** How a class or checkpoint that the caller names came here, for the reasons shown: `on the command line`. */
   readonly caller?: string;
-}
-
-export interface AnalyseOptions {
-  /** Class, function or instance of the file; chosen by what explains most when absent. */
-  readonly root?: string;
-  /** Path of the checkpoint, overriding bitlens.json and the setting. */
-  readonly checkpoint?: string;
-  /** An entry of a bitlens.json that the caller has read; otherwise the nearest bitlens.json is looked at. */
-  readonly entry?: { readonly model: ModelEntry; readonly configPath: string };
-  /** Path of a recipe to show and check, overriding bitlens.json and the one found beside the source. */
-  readonly recipe?: string;
-  readonly signal?: AbortSignal;
 }
 
 export interface AllocateOptions extends Budget {
@@ -87,34 +73,19 @@ export interface ReportOptions {
   readonly details?: boolean;
 }
 
-/** How long what discovery found is believed before folders are read again, in milliseconds. */
-const DISCOVERY_LIFETIME = 5000;
 const HISTOGRAM_BINS = 64;
-const MAX_REMEMBERED = 64;
-
-interface Remembered {
-  readonly key: string;
-  readonly at: number;
-  readonly root: string | null;
-  readonly found: OpenedCheckpoint;
-}
-
 export class AnalysisService {
   private settingsNow: Settings;
   private readonly checkpoints: CheckpointCache;
   private readonly measurements: MeasurementCache;
   private readonly details = new Map<string, LayerDetail>();
-  private readonly discovered = new Map<string, Remembered>();
-  private readonly roots = new Map<string, { key: string; name: string; matched: number }>();
+  private readonly finder: ModelFinder;
 
   constructor(private readonly options: AnalysisOptions) {
     this.settingsNow = options.settings ?? DEFAULT_SETTINGS;
     this.checkpoints = new CheckpointCache(options.openCheckpoint);
     this.measurements = new MeasurementCache(options.kernel);
-  }
-
-  private get caller(): string {
-    return this.options.caller ?? 'by the caller';
+    this.finder = new ModelFinder(options.python, options.host, this.checkpoints, options.caller ?? 'by the caller');
   }
 
   get settings(): Settings {
@@ -122,12 +93,12 @@ export class AnalysisService {
   }
   set settings(settings: Settings) {
     this.settingsNow = settings;
-    this.discovered.clear();
+    this.finder.forgetDiscovery();
   }
 
   /** Forgets which checkpoints lie where: call it when files appear or vanish. */
   forgetDiscovery(): void {
-    this.discovered.clear();
+    this.finder.forgetDiscovery();
   }
 
   /**
@@ -137,89 +108,8 @@ export class AnalysisService {
    * @throws UserError when the file or the class named does not exist.
    */
   async analyse(file: string, options: AnalyseOptions = {}): Promise<ModelAnalysis> {
-    const source = path.resolve(file);
-    const { signal } = options;
-    const { python, host } = this.options;
-    const { entry, configPath, notes } = options.entry
-      ? { entry: options.entry.model, configPath: options.entry.configPath, notes: [] }
-      : await locateEntry(source, options.root, rootsOf(host));
-    const only = options.root ?? entry?.class;
-    const namedBy = options.root !== undefined ? this.caller : 'in bitlens.json';
-    const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined) ? entry.args : undefined;
-    const candidates = await python.rootCandidates(source);
-    const query = { python, file: source, candidates, namedBy: args ? 'bitlens.json' : namedBy, ...(only === undefined ? {} : { only }), ...(args ? { args } : {}), ...(signal ? { signal } : {}) };
-
-    const opened = await this.checkpointFor(source, options, entry?.checkpoint, { ...query, cache: this.checkpoints });
-    const chosen = opened.chosen ?? await this.root({ ...query, namedBy }, opened);
-    const values = opened.checkpoint ? await modelValues(opened.checkpoint) : [];
-    const tree = chosen?.attempt.tree ?? null;
-    const linked = chosen ? chosen.attempt.link : tree ? link(tree, opened.checkpoint, { tieEmbeddings: tiesEmbeddings(values) }) : null;
-    const recipe = chosen ? await this.recipeFor(source, chosen.choice.name, entry, options.recipe, notes) : null;
-    const analysis: ModelAnalysis = {
-      source, root: chosen?.choice ?? null, tree,
-      checkpointPath: opened.path, checkpoint: opened.checkpoint, checkpointError: opened.error,
-      link: linked, measurements: { state: 'none', reason: opened.checkpoint ? 'not measured yet' : opened.reason },
-      recipe: recipe?.recipe ?? null, recipePath: recipe?.path ?? null,
-      checkpointReason: opened.reason,
-      ...(chosen?.attempt.args ? { rootArguments: { values: chosen.attempt.args, from: chosen.attempt.argsFrom! } } : {}),
-      ...(configPath ? { configPath } : {}),
-      ...(notes.length > 0 ? { notes } : {}),
-    };
+    const analysis = await this.finder.find(path.resolve(file), this.settings, options);
     return { ...analysis, measurements: this.knownMeasurements(analysis) };
-  }
-
-  private async checkpointFor(source: string, options: AnalyseOptions, configured: string | undefined, query: Parameters<typeof discover>[0]): Promise<OpenedCheckpoint> {
-    const { signal } = options;
-    if (options.checkpoint !== undefined) return openNamed(this.checkpoints, path.resolve(options.checkpoint), this.caller, signal);
-    if (configured !== undefined) return openNamed(this.checkpoints, configured, 'in bitlens.json', signal);
-    const { checkpoint: setting } = this.settings;
-    if (setting !== '') {
-      const base = rootsOf(this.options.host).find((folder) => source.startsWith(folder + path.sep)) ?? path.dirname(source);
-      return openNamed(this.checkpoints, path.resolve(base, setting), 'in the setting bitlens.checkpoint', signal);
-    }
-    if (query.candidates.length === 0) return { path: null, checkpoint: null, error: null, reason: 'the file has no module class' };
-    const key = JSON.stringify([query.only ?? null, query.candidates.map((candidate) => candidate.name)]);
-    const known = this.discovered.get(source);
-    if (known && known.key === key && Date.now() - known.at < DISCOVERY_LIFETIME) {
-      if (!known.found.path || known.found.error) return known.found;
-      const again = await openNamed(this.checkpoints, known.found.path, '', signal);
-      return { ...again, reason: known.found.reason };
-    }
-    const found = await discover(query);
-    remember(this.discovered, source, { key, at: Date.now(), root: found.chosen?.choice.name ?? null, found: { ...found, chosen: undefined } });
-    if (found.chosen) this.rememberRoot(source, query.candidates, found.checkpoint, found.chosen);
-    return found;
-  }
-
-  /**
-   * The root by names explained. While somebody types, the last choice is tried first and kept when it explains as much
-   * as it did: trying every class of a large file again on each key would cost more than it tells.
-   */
-  private async root(query: Omit<Parameters<typeof chooseRoot>[0], 'checkpoint' | 'values'>, opened: OpenedCheckpoint): Promise<ChosenRoot | null> {
-    if (query.candidates.length === 0 && query.only === undefined) return null;
-    const full = { ...query, checkpoint: opened.checkpoint, values: opened.checkpoint ? await modelValues(opened.checkpoint) : [] };
-    if (query.only !== undefined) return chooseRoot(full);
-    const key = rootKey(query.candidates, opened.checkpoint);
-    const last = this.roots.get(query.file);
-    if (last && last.key === key && last.matched > 0) {
-      const again = await chooseRoot({ ...full, candidates: query.candidates.filter((candidate) => candidate.name === last.name) });
-      if (again && (again.attempt.link.matched ?? 0) >= last.matched) {
-        return { ...again, choice: { ...again.choice, alternatives: query.candidates.filter((candidate) => candidate.name !== last.name) } };
-      }
-    }
-    const chosen = await chooseRoot(full);
-    if (chosen) this.rememberRoot(query.file, query.candidates, opened.checkpoint, chosen);
-    return chosen;
-  }
-
-  private rememberRoot(file: string, candidates: Parameters<typeof rootKey>[0], checkpoint: ModelAnalysis['checkpoint'], chosen: ChosenRoot): void {
-    remember(this.roots, file, { key: rootKey(candidates, checkpoint), name: chosen.choice.name, matched: chosen.attempt.link.matched ?? 0 });
-  }
-
-  private async recipeFor(source: string, root: string, entry: Parameters<typeof locateRecipe>[2], named: string | undefined, notes: string[]): Promise<{ recipe: Recipe; path: string } | null> {
-    const vocabulary = recipeVocabulary();
-    if (named !== undefined) return { recipe: await readRecipe(path.resolve(named), vocabulary), path: path.resolve(named) };
-    return locateRecipe(source, root, entry, vocabulary, notes);
   }
 
   /** Formats that are measured: those of the settings, the target format, and those the recipe gives. */
@@ -496,15 +386,6 @@ export class AnalysisService {
     }
   }
 }
-
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > MAX_REMEMBERED) map.delete(map.keys().next().value!);
-}
-
-const rootKey = (candidates: readonly { readonly name: string }[], checkpoint: ModelAnalysis['checkpoint']): string =>
-  JSON.stringify([candidates.map((candidate) => candidate.name), checkpoint ? identityOf(checkpoint) : null]);
 
 /** Canonical ids of formats that a user named. @throws UserError */
 export function userFormats(ids: readonly string[]): string[] {

@@ -50,6 +50,8 @@ test('the class the user names is taken, with arguments; a wrong name is answere
   const chosen = await choose({ Block: { tree: tree(linear('fc1', 4, 4)) }, Net: { tree: net } }, weights, { only: 'Block', namedBy: 'in bitlens.json' });
   assert.equal(chosen!.choice.name, 'Block');
   assert.match(chosen!.choice.reason, /^named in bitlens\.json; its names explain/);
+  const built = await choose({ Net: { tree: net } }, weights, { only: 'Net', namedBy: 'in bitlens.json', args: { width: 4 } });
+  assert.match(built!.choice.reason, /; constructor arguments from bitlens\.json$/);
   await assert.rejects(choose({ Net: { tree: net } }, weights, { only: 'Nett' }), (error: unknown) => error instanceof UserError && /Did you mean Net\? There are: Net/.test(error.message));
 });
 

@@ -1,0 +1,139 @@
+/** Finds the model of a source file: its bitlens.json entry, checkpoint, root class and recipe, remembering what it chose. */
+import path from 'node:path';
+import type { Recipe } from '../../kernels/recipe/recipe';
+import type { Settings } from '../protocol';
+import { identityOf, type CheckpointCache } from './checkpoint-cache';
+import type { ModelEntry } from './config';
+import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint } from './locate';
+import type { ModelAnalysis } from './model-analysis';
+import { modelValues } from './model-values';
+import { rootsOf, type AnalysisHost, type PythonPort } from './ports';
+import { readRecipe } from './recipe-file';
+import { chooseRoot, type ChosenRoot } from './root-choice';
+import { recipeVocabulary } from './vocabulary';
+
+export interface AnalyseOptions {
+  /** Class, function or instance of the file; chosen by what explains most when absent. */
+  readonly root?: string;
+  /** Path of the checkpoint, overriding bitlens.json and the setting. */
+  readonly checkpoint?: string;
+  /** An entry of a bitlens.json that the caller has read; otherwise the nearest bitlens.json is looked at. */
+  readonly entry?: { readonly model: ModelEntry; readonly configPath: string };
+  /** Path of a recipe to show and check, overriding bitlens.json and the one found beside the source. */
+  readonly recipe?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** How long what discovery found is believed before folders are read again, in milliseconds. */
+const DISCOVERY_LIFETIME = 5000;
+const MAX_REMEMBERED = 64;
+
+interface Remembered {
+  readonly key: string;
+  readonly at: number;
+  readonly root: string | null;
+  readonly found: OpenedCheckpoint;
+}
+
+export class ModelFinder {
+  private readonly discovered = new Map<string, Remembered>();
+  private readonly roots = new Map<string, { key: string; name: string; matched: number }>();
+
+  /** `caller`: how names that the caller gives came here, for the reasons shown. */
+  constructor(private readonly python: PythonPort, private readonly host: AnalysisHost, private readonly checkpoints: CheckpointCache, private readonly caller: string) {}
+
+  forgetDiscovery(): void {
+    this.discovered.clear();
+  }
+
+  /** The model of a source file, joined with its checkpoint; nothing measured. `source` is an absolute path. @throws UserError */
+  async find(source: string, settings: Settings, options: AnalyseOptions): Promise<ModelAnalysis> {
+    const { signal } = options;
+    const { python, host } = this;
+    const { entry, configPath, notes } = options.entry
+      ? { entry: options.entry.model, configPath: options.entry.configPath, notes: [] }
+      : await locateEntry(source, options.root, rootsOf(host));
+    const only = options.root ?? entry?.class;
+    const namedBy = options.root !== undefined ? this.caller : 'in bitlens.json';
+    const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined) ? entry.args : undefined;
+    const candidates = await python.rootCandidates(source);
+    const query = { python, file: source, candidates, namedBy, ...(only === undefined ? {} : { only }), ...(args ? { args } : {}), ...(signal ? { signal } : {}) };
+
+    const opened = await this.checkpointFor(source, settings, options, entry?.checkpoint, { ...query, cache: this.checkpoints });
+    const chosen = opened.chosen ?? await this.root(query, opened);
+    const recipe = chosen ? await this.recipeFor(source, chosen.choice.name, entry, options.recipe, notes) : null;
+    return {
+      source, root: chosen?.choice ?? null, tree: chosen?.attempt.tree ?? null,
+      checkpointPath: opened.path, checkpoint: opened.checkpoint, checkpointError: opened.error,
+      link: chosen?.attempt.link ?? null, measurements: { state: 'none', reason: opened.checkpoint ? 'not measured yet' : opened.reason },
+      recipe: recipe?.recipe ?? null, recipePath: recipe?.path ?? null,
+      checkpointReason: opened.reason,
+      ...(chosen?.attempt.args ? { rootArguments: { values: chosen.attempt.args, from: chosen.attempt.argsFrom! } } : {}),
+      ...(configPath ? { configPath } : {}),
+      ...(notes.length > 0 ? { notes } : {}),
+    };
+  }
+
+  private async checkpointFor(source: string, settings: Settings, options: AnalyseOptions, configured: string | undefined, query: Parameters<typeof discover>[0]): Promise<OpenedCheckpoint> {
+    const { signal } = options;
+    if (options.checkpoint !== undefined) return openNamed(this.checkpoints, path.resolve(options.checkpoint), this.caller, signal);
+    if (configured !== undefined) return openNamed(this.checkpoints, configured, 'in bitlens.json', signal);
+    const { checkpoint: setting } = settings;
+    if (setting !== '') {
+      const base = rootsOf(this.host).find((folder) => source.startsWith(folder + path.sep)) ?? path.dirname(source);
+      return openNamed(this.checkpoints, path.resolve(base, setting), 'in the setting bitlens.checkpoint', signal);
+    }
+    if (query.candidates.length === 0) return { path: null, checkpoint: null, error: null, reason: 'the file has no module class' };
+    const key = JSON.stringify([query.only ?? null, query.candidates.map((candidate) => candidate.name)]);
+    const known = this.discovered.get(source);
+    if (known && known.key === key && Date.now() - known.at < DISCOVERY_LIFETIME) {
+      if (!known.found.path || known.found.error) return known.found;
+      const again = await openNamed(this.checkpoints, known.found.path, '', signal);
+      return { ...again, reason: known.found.reason };
+    }
+    const found = await discover(query);
+    remember(this.discovered, source, { key, at: Date.now(), root: found.chosen?.choice.name ?? null, found: { ...found, chosen: undefined } });
+    if (found.chosen) this.rememberRoot(source, query.candidates, found.checkpoint, found.chosen);
+    return found;
+  }
+
+  /**
+   * The root by names explained. While somebody types, the last choice is tried first and kept when it explains as much
+   * as it did: trying every class of a large file again on each key would cost more than it tells.
+   */
+  private async root(query: Omit<Parameters<typeof chooseRoot>[0], 'checkpoint' | 'values'>, opened: OpenedCheckpoint): Promise<ChosenRoot | null> {
+    if (query.candidates.length === 0 && query.only === undefined) return null;
+    const full = { ...query, checkpoint: opened.checkpoint, values: opened.checkpoint ? await modelValues(opened.checkpoint) : [] };
+    if (query.only !== undefined) return chooseRoot(full);
+    const key = rootKey(query.candidates, opened.checkpoint);
+    const last = this.roots.get(query.file);
+    if (last && last.key === key && last.matched > 0) {
+      const again = await chooseRoot({ ...full, candidates: query.candidates.filter((candidate) => candidate.name === last.name) });
+      if (again && (again.attempt.link.matched ?? 0) >= last.matched) {
+        return { ...again, choice: { ...again.choice, alternatives: query.candidates.filter((candidate) => candidate.name !== last.name) } };
+      }
+    }
+    const chosen = await chooseRoot(full);
+    if (chosen) this.rememberRoot(query.file, query.candidates, opened.checkpoint, chosen);
+    return chosen;
+  }
+
+  private rememberRoot(file: string, candidates: Parameters<typeof rootKey>[0], checkpoint: ModelAnalysis['checkpoint'], chosen: ChosenRoot): void {
+    remember(this.roots, file, { key: rootKey(candidates, checkpoint), name: chosen.choice.name, matched: chosen.attempt.link.matched ?? 0 });
+  }
+
+  private async recipeFor(source: string, root: string, entry: Parameters<typeof locateRecipe>[2], named: string | undefined, notes: string[]): Promise<{ recipe: Recipe; path: string } | null> {
+    const vocabulary = recipeVocabulary();
+    if (named !== undefined) return { recipe: await readRecipe(path.resolve(named), vocabulary), path: path.resolve(named) };
+    return locateRecipe(source, root, entry, vocabulary, notes);
+  }
+}
+
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MAX_REMEMBERED) map.delete(map.keys().next().value!);
+}
+
+const rootKey = (candidates: readonly { readonly name: string }[], checkpoint: ModelAnalysis['checkpoint']): string =>
+  JSON.stringify([candidates.map((candidate) => candidate.name), checkpoint ? identityOf(checkpoint) : null]);
