@@ -7,7 +7,7 @@
 import { deserialize, serialize } from 'node:v8';
 import type { Readable, Writable } from 'node:stream';
 import { AbstractMessageReader, AbstractMessageWriter, Disposable, type DataCallback, type Message, type MessageReader, type MessageWriter } from 'vscode-jsonrpc/node';
-import { checkMessage } from './wire';
+import { checkMessage, MAX_ID_LENGTH } from './wire';
 
 const MAGIC = 0x314b4c42; // "BLK1"
 const HEADER = 8;
@@ -84,12 +84,21 @@ export class FrameDecoder {
       return;
     }
     const problem = checkMessage(message);
-    if (problem === null) {
-      this.onMessage(message as Message);
+    if (problem !== null) {
+      this.refuse(message, problem);
       return;
     }
+    try {
+      this.onMessage(message as Message);
+    } catch (error) {
+      this.refuse(message, `a message cannot be handled: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  private refuse(message: unknown, reason: string): void {
     const id = typeof message === 'object' && message !== null ? (message as { id?: unknown }).id : undefined;
-    this.onProblem({ reason: problem, fatal: false, ...(typeof id === 'string' || typeof id === 'number' ? { id } : {}) });
+    const usable = typeof id === 'number' || (typeof id === 'string' && id.length <= MAX_ID_LENGTH);
+    this.onProblem({ reason, fatal: false, ...(usable ? { id } : {}) });
   }
 }
 

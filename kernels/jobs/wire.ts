@@ -14,6 +14,8 @@ export const BUILD: string = version;
 export const MAX_REQUEST_BYTES = 16 * 2 ** 20;
 /** Longest answer frame: a scan of half a million tensors fits. */
 export const MAX_ANSWER_BYTES = 512 * 2 ** 20;
+/** Longest id of a message, in characters. */
+export const MAX_ID_LENGTH = 200;
 export const HEARTBEAT_MS = 2000;
 /** Progress is sent at most this often. */
 export const PROGRESS_INTERVAL_MS = 100;
@@ -143,10 +145,16 @@ export const checkPing: Check<PingParams> = (value) => {
 export function checkMessage(value: unknown): string | null {
   const fields = fieldsOf(value);
   if (!fields) return 'a message must be an object';
-  const { id, method, error } = fields;
+  const { id, method, error, params } = fields;
   if (id !== undefined && id !== null && typeof id !== 'string' && typeof id !== 'number') return 'id must be a text or a number';
-  if (typeof id === 'string' && id.length > 200) return 'id is too long';
-  if (method !== undefined) return isShortText(method, 100) && method !== '' ? null : 'method must be a short text';
+  if (typeof id === 'string' && id.length > MAX_ID_LENGTH) return 'id is too long';
+  if (method !== undefined) {
+    if (!isShortText(method, 100) || method === '') return 'method must be a short text';
+    if (params !== undefined && (typeof params !== 'object' || params === null)) return 'params must be an object';
+    // vscode-jsonrpc reads this one's id without a look, and throws outside any handler.
+    const cancelled = method === '$/cancelRequest' ? fieldsOf(params)?.['id'] : 0;
+    return typeof cancelled === 'string' || typeof cancelled === 'number' ? null : 'a cancel needs the id of a request';
+  }
   if (id === undefined) return 'a message needs a method or an id';
   if (!('result' in fields) && error === undefined) return 'an answer needs a result or an error';
   if (error !== undefined) {

@@ -150,12 +150,15 @@ export class Kernel {
     const first = this.queue.findIndex(({ background }) => !background);
     const [entry] = this.queue.splice(Math.max(0, first), 1);
     this.active = entry!;
-    void this.execute(entry!).then(entry!.resolve, entry!.reject).finally(() => {
+    // The state is settled before the caller hears of the result, so that what it reads then is true.
+    const ended = (settle: () => void): void => {
       this.active = null;
       this.interrupted = null;
       this.supervisor.setBusy(false);
+      settle();
       this.pump();
-    });
+    };
+    void this.execute(entry!).then((result) => ended(() => entry!.resolve(result)), (error: Error) => ended(() => entry!.reject(error)));
   }
 
   private async execute(entry: Entry): Promise<unknown> {
