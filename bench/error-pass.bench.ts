@@ -11,7 +11,9 @@ import { referenceOps, type KernelOps } from '../kernels/wasm/ops';
 import { wasmOps } from '../kernels/wasm/wasm-ops';
 import { bestOf, report, type BenchResult } from './results';
 
-const SECONDS = 1.5;
+/** Short windows, several times: a busy machine disturbs some of them, the best is what the kernels can do. */
+const WINDOW_SECONDS = 0.4;
+const WINDOWS = 6;
 const GROUP = 128;
 
 function fill(ops: KernelOps): void {
@@ -56,7 +58,7 @@ async function together(count: number): Promise<number> {
   const started = performance.now();
   Atomics.store(shared, 1, 1);
   Atomics.notify(shared, 1);
-  await new Promise((resolve) => { setTimeout(resolve, SECONDS * 1000); });
+  await new Promise((resolve) => { setTimeout(resolve, WINDOW_SECONDS * 1000); });
   Atomics.store(shared, 1, 2);
   const elapsed = performance.now() - started;
   const passes = (await Promise.all(results)).reduce((sum, n) => sum + n, 0);
@@ -76,8 +78,11 @@ async function benchErrorPass(): Promise<BenchResult[]> {
     quantized = Math.min(quantized, time(int4, 5));
     read = Math.min(read, time(() => { ops.sum(TILE_WEIGHTS); }, 5));
   }
-  const one = await together(1);
-  const two = await together(2);
+  let [one, two] = [0, 0];
+  for (let window = 0; window < WINDOWS; window += 1) {
+    one = Math.max(one, await together(1));
+    two = Math.max(two, await together(2));
+  }
   const others: [string, ScaleRule, number][] = [
     ['int4-asym-g128', 'absmax', 128], ['int8-sym-channel', 'absmax', 4096], ['fp8-e4m3-channel', 'absmax', 4096], ['int4-sym-g128', 'mse', 128],
   ];

@@ -3,7 +3,7 @@
  * Weights are measured on the workers as in a scan; the scales they find are the ones that are exported.
  */
 import type { TensorInfo } from '../checkpoint';
-import type { BlockScaledFormat, BlockScales } from '../formats/format';
+import type { BlockScaledFormat, BlockScales, ScaleRule } from '../formats/format';
 import { methodOfKind } from '../methods/registry';
 import type { PtqMethod } from '../methods/method';
 import { formatError } from './format-error';
@@ -22,7 +22,10 @@ export interface QuantizedWeight {
   readonly scales: BlockScales | null;
 }
 
-interface Planned { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: BlockScaledFormat; readonly method: PtqMethod }
+/** A method whose whole effect is how scales are found: weights stream through it and are never held. */
+type StreamingMethod = PtqMethod & { readonly scaleRule: ScaleRule };
+
+interface Planned { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: BlockScaledFormat; readonly method: StreamingMethod }
 
 export const quantizeJob: Job<'quantize'> = {
   kind: 'quantize',
@@ -43,8 +46,8 @@ export const quantizeJob: Job<'quantize'> = {
     const measured = await measureWeights(checkpoint, planned.map(({ weight, format, method }) => ({ weight, formats: requestsOf(format, method, keepScales) })), context);
     const layers = planned.map(({ task, weight, format, method }, i) => {
       const { summary, errors } = measured[i]!;
-      const error = (at: number, rule: 'absmax' | 'mse') => formatError(format, weight.layout, rule, summary.moments.count, summary.signal, errors[at]!);
-      return { key: task.key, tensor: task.tensor, format: format.id, method: method.id, before: error(0, 'absmax'), after: error(errors.length - 1, method.scaleRule ?? 'absmax') };
+      const error = (at: number, rule: ScaleRule) => formatError(format, weight.layout, rule, summary.moments.count, summary.signal, errors[at]!);
+      return { key: task.key, tensor: task.tensor, format: format.id, method: method.id, before: error(0, 'absmax'), after: error(errors.length - 1, method.scaleRule) };
     });
     const totals = totalsOf(planned);
     if (keepScales) refuseNonFinite(planned, measured);
@@ -56,13 +59,12 @@ export const quantizeJob: Job<'quantize'> = {
 };
 
 /** Round-to-nearest first, then what the method does where that differs. */
-function requestsOf(format: BlockScaledFormat, method: PtqMethod, keepScales: boolean): FormatRequest[] {
-  const rule = method.scaleRule ?? 'absmax';
+function requestsOf(format: BlockScaledFormat, { scaleRule: rule }: StreamingMethod, keepScales: boolean): FormatRequest[] {
   if (rule === 'absmax') return [{ id: format.id, rule, keepScales }];
   return [{ id: format.id, rule: 'absmax' }, { id: format.id, rule, keepScales }];
 }
 
-function methodForJob(task: QuantizeTask): PtqMethod {
+function methodForJob(task: QuantizeTask): StreamingMethod {
   let method: PtqMethod;
   try {
     method = methodOfKind('ptq', task.method);
@@ -75,7 +77,9 @@ function methodForJob(task: QuantizeTask): PtqMethod {
     const known = Object.keys(method.parameters);
     throw new JobError(`${task.key}: ${method.id} has no option "${option}"; ${known.length ? `it has ${known.join(', ')}` : 'it takes none'}`);
   }
-  return method;
+  const { scaleRule } = method;
+  if (scaleRule === null) throw new Error(`${method.id} works on whole weights, which this job does not hold`);
+  return { ...method, scaleRule };
 }
 
 /** Two layers may share a tensor (tied weights), but then they must agree on what becomes of it. */

@@ -1,6 +1,6 @@
 /** What the first pass over a weight finds, tile by tile, and the statistics that follow from it. */
 import type { WeightLayout, Tile } from '../formats/blocks';
-import { mergeMoments, NO_MOMENTS, type Moments } from '../numerics/sums';
+import { CompensatedSum, mergeMoments, NO_MOMENTS, type Moments } from '../numerics/sums';
 import type { TileStatistics } from '../wasm/statistics.ref';
 import type { WeightStatistics } from './job';
 
@@ -31,13 +31,14 @@ export interface WeightSummary {
 /** Merges parts, which must be in tile order and cover the weight. */
 export function summarise(layout: WeightLayout, parts: readonly TilePart[]): WeightSummary {
   let moments = NO_MOMENTS;
-  let [signal, nan, inf, zeros, fp16Overflow, fp16Underflow] = [0, 0, 0, 0, 0, 0];
+  const signal = new CompensatedSum();
+  let [nan, inf, zeros, fp16Overflow, fp16Underflow] = [0, 0, 0, 0, 0];
   let [min, max] = [Infinity, -Infinity];
   const rowMin = new Float32Array(layout.rows).fill(Infinity);
   const rowMax = new Float32Array(layout.rows).fill(-Infinity);
   for (const { tile, statistics, minima, maxima } of parts) {
     moments = mergeMoments(moments, statistics);
-    signal += statistics.signal;
+    signal.add(statistics.signal);
     nan += statistics.nan;
     inf += statistics.inf;
     zeros += statistics.zeros;
@@ -50,7 +51,7 @@ export function summarise(layout: WeightLayout, parts: readonly TilePart[]): Wei
     maxima.forEach((value, i) => { rowMax[firstRow + i] = Math.max(rowMax[firstRow + i]!, value); });
   }
   const std = moments.count === 0 ? 0 : Math.sqrt(moments.m2 / moments.count);
-  return { moments, signal, nan, inf, zeros, min, max, std, fp16Overflow, fp16Underflow, rowMin, rowMax };
+  return { moments, signal: signal.value, nan, inf, zeros, min, max, std, fp16Overflow, fp16Underflow, rowMin, rowMax };
 }
 
 const MOST_DEAD_LISTED = 100;

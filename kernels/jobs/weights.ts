@@ -16,8 +16,6 @@ export interface ResolvedWeight {
 }
 
 /** What a worker needs of a checkpoint to read tensors: its files. Small, because it travels with every task. */
-export type CheckpointFiles = Pick<Checkpoint, 'format' | 'path' | 'files'>;
-
 export function filesOf(checkpoint: Checkpoint): Checkpoint {
   return { format: checkpoint.format, path: checkpoint.path, files: checkpoint.files, tensors: [], problems: [], imports: [], metadata: [] };
 }
