@@ -39,18 +39,22 @@ Said only where something is hidden: not when the checkpoint holds nothing under
   * check(analysis) {
     const { tree } = analysis;
     if (!tree) return;
-    const lines = new Map<string, { span: SourceSpan; reason: string; paths: string[] }>();
+    const lines = new Map<string, { span: SourceSpan; reason: string; cause: SourceSpan | null; paths: string[] }>();
     for (const node of unknownNodes(tree.root)) {
       if (hidesNothing(analysis, node)) continue;
       const reason = node.unknown!.reason;
-      const span = node.unknown!.span ?? node.span;
+      // On the construction; what is to blame (an import, an argument read from a file) is the related place.
+      const cause = node.unknown!.span ?? null;
+      const span = node.path === '' ? cause ?? node.span : node.span;
       const key = `${span.startLine}:${span.file}:${reason}`;
-      const line = lines.get(key) ?? { span, reason, paths: [] };
+      const line = lines.get(key) ?? { span, reason, cause, paths: [] };
       line.paths.push(node.path);
       lines.set(key, line);
     }
-    for (const { span, reason, paths } of lines.values()) {
-      yield { message: sentence(`what is inside ${layersText(paths)} is not known: ${plain(reason, 400)} (${SOURCE_EVIDENCE})`), span, layer: paths[0]!, evidence: SOURCE_EVIDENCE };
+    for (const { span, reason, cause, paths } of lines.values()) {
+      const elsewhere = cause !== null && (cause.file !== span.file || cause.startLine !== span.startLine);
+      yield { message: sentence(`what is inside ${layersText(paths)} is not known: ${plain(reason, 400)} (${SOURCE_EVIDENCE})`), span, layer: paths[0]!, evidence: SOURCE_EVIDENCE,
+        ...(elsewhere && { related: [{ span: cause, message: 'because of this' }] }) };
     }
   },
 };
