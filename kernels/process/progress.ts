@@ -47,7 +47,9 @@ export class ProgressMeter {
     this.lastText = text;
     const elapsed = (now - this.started) / 1000;
     const secondsLeft = share >= ESTIMATE_FROM ? (elapsed * (1 - share)) / share : undefined;
-    this.send({ done: share * this.total, total: this.total, message: this.message, ...(secondsLeft === undefined ? {} : { secondsLeft }) });
+    // Rounded: counts come back as the whole numbers they were.
+    const done = Math.min(this.total, Math.round(share * this.total * 1e6) / 1e6);
+    this.send({ done, total: this.total, message: this.message, ...(secondsLeft === undefined ? {} : { secondsLeft }) });
   }
 }
 
