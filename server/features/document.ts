@@ -11,7 +11,7 @@ export interface DocumentView {
   readonly lines: readonly string[];
   /** Null when the file defines no model, or could not be analysed. */
   readonly analysis: ModelAnalysis | null;
-  readonly summary: ModelSummary | null;
+  readonly summary: () => ModelSummary | null;
   /** Findings on this file, suppression comments applied: of its own model and of open models that import it. */
   readonly findings: readonly Finding[];
   readonly settings: Settings;

@@ -30,7 +30,8 @@ export interface SessionHost {
 export interface Model {
   readonly analysis: ModelAnalysis | null;
   readonly findings: readonly Finding[];
-  readonly summary: ModelSummary | null;
+  /** Made when first asked for: diagnostics on every key do not need it. */
+  readonly summary: () => ModelSummary | null;
   readonly settings: Settings;
   readonly service: AnalysisService;
 }
@@ -204,7 +205,7 @@ export class Session {
   private async analyse(document: OpenDocument, signal: AbortSignal): Promise<Model> {
     const settings = await this.settingsOf(document.uri);
     const service = this.services.for(settings);
-    const nothing = { analysis: null, findings: [], summary: null, settings, service };
+    const nothing = { analysis: null, findings: [], summary: () => null, settings, service };
     if (!document.usesTorch) {
       this.measuring.cancel(document.uri);
       return nothing;
@@ -217,7 +218,7 @@ export class Session {
       this.measuring.want(document.uri, this.measuring.annotate(document.uri, read), service);
       const analysis = this.measuring.annotate(document.uri, read);
       this.board.setFailure(document.uri, analysis.measurements.state === 'failed' ? `Not measured: ${analysis.measurements.message}` : null);
-      return { analysis, findings: service.findings(analysis), summary: service.summary(analysis), settings, service };
+      return { analysis, findings: service.findings(analysis), summary: once(() => service.summary(analysis)), settings, service };
     } catch (error) {
       if (signal.aborted || isCancellation(error)) throw error;
       // What cannot be analysed shows nothing rather than what was true of an older text; the user's own slips are a finding.
@@ -261,6 +262,11 @@ export class Session {
     this.board.dispose();
     for (const { abort } of this.current.values()) abort.abort();
   }
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
 }
 
 /** How much of a checkpoint a model explains; models without one come last. */
