@@ -113,6 +113,7 @@ export function canonicalFormats(ids: readonly string[]): string[] {
 }
 
 /** One sentence that says where numbers come from. */
-export function weightEvidence(checkpoint: Checkpoint, rule: ScaleRule, count: number): string {
-  return `Measured on the weights of ${path.basename(checkpoint.path)} (${count} ${count === 1 ? 'weight' : 'weights'} read whole, round-to-nearest, ${rule} scales); no calibration data`;
+export function weightEvidence(checkpoint: Checkpoint, rule: ScaleRule, { scans, skipped }: Measured): string {
+  const left = skipped.length > 0 ? `; ${skipped.length} not measured (${skipped[0]!.key}: ${skipped[0]!.reason})` : '';
+  return `Measured on the weights of ${path.basename(checkpoint.path)} (${scans.size} ${scans.size === 1 ? 'weight' : 'weights'} read whole, round-to-nearest, ${rule} scales); no calibration data${left}`;
 }

@@ -129,7 +129,7 @@ export class AnalysisService {
     const layers = weightLayers(analysis.link);
     if (layers.length === 0) return { state: 'none', reason: 'no layer has a weight in the checkpoint' };
     const known = this.measurements.known(identityOf(analysis.checkpoint), layers.map((layer) => specOf(layer)), formats, 'absmax');
-    return known ? { state: 'ready', scans: known.scans, evidence: weightEvidence(analysis.checkpoint, 'absmax', known.scans.size) } : analysis.measurements;
+    return known ? { state: 'ready', scans: known.scans, evidence: weightEvidence(analysis.checkpoint, 'absmax', known) } : analysis.measurements;
   }
 
   /**
@@ -144,8 +144,8 @@ export class AnalysisService {
     const layers = weightLayers(linked);
     if (layers.length === 0) return { ...analysis, measurements: { state: 'none', reason: 'no layer has a weight in the checkpoint' } };
     try {
-      const { scans } = await this.measurements.measure(checkpoint, identityOf(checkpoint), layers.map((layer) => specOf(layer)), this.formatsOf(analysis, formats), 'absmax', options);
-      return { ...analysis, measurements: { state: 'ready', scans, evidence: weightEvidence(checkpoint, 'absmax', scans.size) } };
+      const measured = await this.measurements.measure(checkpoint, identityOf(checkpoint), layers.map((layer) => specOf(layer)), this.formatsOf(analysis, formats), 'absmax', options);
+      return { ...analysis, measurements: { state: 'ready', scans: measured.scans, evidence: weightEvidence(checkpoint, 'absmax', measured) } };
     } catch (error) {
       if (options.signal?.aborted || error instanceof JobCancelled) throw error;
       this.options.log?.(`measuring ${analysis.source}: ${messageOf(error)}`);
@@ -336,7 +336,7 @@ export class AnalysisService {
       formats, scans: measured, skipped, notScanned: checkpoint.tensors.length - tensors.length,
       weights: measured.reduce((sum, scan) => sum + scan.view.rows * scan.view.cols, 0),
       seconds: (performance.now() - started) / 1000,
-      evidence: weightEvidence(checkpoint, request.scaleRule ?? 'absmax', measured.length),
+      evidence: weightEvidence(checkpoint, request.scaleRule ?? 'absmax', { scans, skipped }),
     };
   }
 

@@ -15,7 +15,7 @@ import { didYouMean, UserError } from './user-error';
 const SEED = 0;
 
 /**
- * The layers a user names: a layer itself, all weights of a module (`lstm`), or everything below a path (`layer1`).
+ * The layers a user names: a layer itself, its tensor, all weights of a module (`lstm`), or everything below a path (`layer1`).
  * Tied names stand for the layer that carries the weight.
  *
  * @throws UserError naming the nearest path when nothing matches.
@@ -25,8 +25,8 @@ export function selectLayers(result: LinkResult, names: readonly string[]): Laye
   const byPath = new Map(all.map((layer) => [layer.path, layer]));
   const chosen = new Set<Layer>();
   for (const name of names) {
-    const own = result.layers.find((layer) => layer.path === name);
-    const carrier = byPath.get(own?.tiedTo ?? name);
+    const own = result.layers.find((layer) => layer.path === name) ?? result.layers.find((layer) => layer.weight && (layer.weight.name === name || layer.weight.info?.name === name));
+    const carrier = byPath.get(own?.tiedTo ?? own?.path ?? name);
     const matching = carrier ? [carrier] : all.filter((layer) => layer.modulePath === name || layer.path.startsWith(`${name}.`));
     if (matching.length === 0) {
       if (own?.weight) throw new UserError(`layer ${JSON.stringify(name)} has no tensor in the checkpoint to quantize`);

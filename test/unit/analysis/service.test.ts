@@ -133,6 +133,7 @@ test('layers are selected by path, module or subtree; tied names stand for the o
   const select = (...names: string[]): string[] => selectLayers(analysis.link!, names).map((layer) => layer.path);
   assert.deepEqual(select('head'), ['embed']);
   assert.deepEqual(select('fc', 'embed', 'head'), ['embed', 'fc']);
+  assert.deepEqual(select('head.weight', 'fc.weight'), ['embed', 'fc']);
   assert.throws(() => select('fcc'), /has no layer "fcc"\. Did you mean fc\?/);
 });
 
