@@ -14,7 +14,7 @@ import { torchClass } from './library/torch-classes';
 export function fromJson(value: unknown): Value {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return typeof value === 'string' ? namedClass(value) ?? value : value;
   if (typeof value === 'number') return Number.isInteger(value) ? value : new PyFloat(value);
-  if (Array.isArray(value)) return new PyList(value.map(fromJson));
+  if (Array.isArray(value)) { const made = new PyList(value.map(fromJson)); made.fromJson = true; return made; }
   if (typeof value !== 'object') return null;
   const made = new PyDict(Object.entries(value).map(([key, item]) => [key, fromJson(item)] as const));
   made.attributeAccess = true;

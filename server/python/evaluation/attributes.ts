@@ -30,6 +30,7 @@ export function getAttribute(machine: Machine, object: Value, name: string, node
 export function findAttribute(machine: Machine, object: Value, name: string): Value | undefined {
   if (object instanceof Instance) return instanceAttribute(machine, object, name);
   if (object instanceof PyClass) return classAttribute(machine, object, name);
+  if (name === '__dict__' && (object instanceof ModuleScope || object instanceof Namespace)) return object;
   if (object instanceof ModuleScope) return object.lookup(machine, name) ?? machine.finder.submodule(object, name);
   if (object instanceof Namespace) return name === '__dict__' ? object : object.find(name);
   if (object instanceof SuperProxy) return superAttribute(machine, object, name);

@@ -4,11 +4,13 @@ import {
   BoundMethod, Builtin, Choice, Instance, Namespace, Opaque, PyClass, PyDict, PyFunction, PyList, PyRange, PySlice, PyTuple, Tensor, UnknownValue, type Value,
 } from '../values/values';
 import { tensorItem } from '../library/tensors';
-import { registerAttribute } from './attributes';
+import { libraryModule } from '../library/libraries';
+import { findAttribute, registerAttribute } from './attributes';
 import { callValue, noArguments } from './calls';
 import { describe } from './expressions';
 import { asNumber, valuesOf } from './iteration';
 import type { Machine } from './machine';
+import { ModuleScope } from './scope';
 import { formatValue } from './formatting';
 
 export function getItem(machine: Machine, object: Value, index: Value, node?: Expr): Value {
@@ -33,6 +35,11 @@ export function getItem(machine: Machine, object: Value, index: Value, node?: Ex
   }
   // `vars(nn)['Linear']`, `nn.__dict__['Linear']`: a package looked into by name.
   if (object instanceof Namespace && typeof index === 'string') { const found = object.find(index); if (found !== undefined) return found; }
+  // `vars(nn)['Linear']`, `sys.modules[__name__]`
+  if (typeof index === 'string' && (object instanceof Namespace || object instanceof ModuleScope)) {
+    const found = object instanceof Namespace && object.name === 'sys.modules' ? machine.finder.find(index, null) ?? libraryModule(index) : findAttribute(machine, object, index);
+    if (found !== undefined) return found;
+  }
   if (object instanceof Opaque || object instanceof Namespace || object instanceof Builtin) return new Opaque(text);
   return machine.soft('TypeError', `${text} is not known`, node);
 }

@@ -110,8 +110,6 @@ export function asNumber(value: Value): number | undefined {
   if (typeof value === 'boolean') return Number(value);
   if (value instanceof PyFloat) return value.value;
   if (value instanceof Tensor && value.data && value.shape?.length === 0) return value.data[0];
-  // A member of an IntEnum is a number.
-  if (value instanceof Instance && value.cls.kind === 'enum' && value.cls.mro.some((base) => base.name === 'int')) return asNumber(value.attributes.get('value') ?? null);
   // A member of an IntEnum is its number.
   if (value instanceof Instance && value.cls.kind === 'enum' && value.cls.mro.some((base) => base.name === 'IntEnum' || base.name === 'IntFlag' || base.name === 'int')) {
     return asNumber(value.attributes.get('value') ?? null);

@@ -7,6 +7,7 @@ import { callValue, noArguments } from '../evaluation/calls';
 import { formatValue, toRepr } from '../evaluation/formatting';
 import { asNumber, lengthOf, valuesOf } from '../evaluation/iteration';
 import type { Machine } from '../evaluation/machine';
+import { ModuleScope } from '../evaluation/scope';
 import { binary, compareOrder, truth } from '../evaluation/operators';
 import { argument, builtin, nothing } from './support';
 import { builtinTypes, instanceDict, isInstanceOf, isModuleClass, nativeClass, objectClass, typeClass } from './types';
@@ -156,6 +157,7 @@ const functions: readonly Builtin[] = [
   builtin('hasattr', (m, args) => {
     const [object, name] = args.positional;
     if (typeof name !== 'string' || object === undefined || object instanceof UnknownValue || object instanceof Opaque || object instanceof Tensor) return m.unknown('hasattr(…) of something that is not known');
+    if (object instanceof Namespace && name === 'scaled_dot_product_attention') m.assume('PyTorch has scaled_dot_product_attention (2.0 or later)', m.site);
     if (object instanceof Choice) {
       const results = object.options.map((option) => (option === null || option instanceof Absent ? false : findAttribute(m, option, name) !== undefined));
       return results.every((result) => result === results[0]) ? results[0]! : object.why;
@@ -185,7 +187,7 @@ const functions: readonly Builtin[] = [
     return null;
   }),
   builtin('delattr', (m, args) => { const [object, name] = args.positional; if (object !== undefined && typeof name === 'string') deleteAttribute(m, object, name); return null; }),
-  builtin('vars', (m, args) => { const [object] = args.positional; return object instanceof Instance ? instanceDict(object) : object instanceof PyDict || object instanceof Namespace ? object : m.unknown('vars(…)'); }),
+  builtin('vars', (m, args) => { const [object] = args.positional; return object instanceof Instance ? instanceDict(object) : object instanceof PyDict || object instanceof Namespace || object instanceof ModuleScope ? object : m.unknown('vars(…)'); }),
   builtin('id', () => new Opaque('id')), builtin('hash', (m) => m.unknown('hash(…)')), builtin('input', (m) => m.unknown('input()')),
   builtin('repr', (m, args) => toRepr(m, args.positional[0] ?? null) ?? m.unknown('repr(…) of something that is not known')),
   builtin('format', (m, args) => formatValue(m, args.positional[0] ?? null, typeof args.positional[1] === 'string' ? args.positional[1] : '') ?? m.unknown('format(…) of something that is not known')),

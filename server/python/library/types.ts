@@ -69,7 +69,7 @@ export const builtinTypes = {
   str: type('str', isString, (m, args) => { const text = toText(m, args.positional[0] ?? ''); return text === undefined ? m.unknown('str(…) of something that is not known') : text; }),
   bytes: type('bytes', () => false, (m) => m.unknown('bytes')),
   list: type('list', (v) => v instanceof PyList, (m, args) => toList(m, args.positional[0])),
-  tuple: type('tuple', (v) => v instanceof PyTuple, (m, args) => { const made = toList(m, args.positional[0]); return made.rest === undefined ? new PyTuple(made.items) : made; }),
+  tuple: type('tuple', (v) => v instanceof PyTuple || (v instanceof PyList && v.fromJson), (m, args) => { const made = toList(m, args.positional[0]); return made.rest === undefined ? new PyTuple(made.items) : made; }),
   dict: type('dict', (v) => v instanceof PyDict, (m, args) => toDict(m, args.positional[0], args.keywords)),
   set: type('set', (v) => v instanceof PySet, (m, args) => { const made = toList(m, args.positional[0]); const set = new PySet(made.items); set.open ||= made.rest !== undefined; return set; }),
   frozenset: type('frozenset', (v) => v instanceof PySet, (m, args) => new PySet(toList(m, args.positional[0]).items)),

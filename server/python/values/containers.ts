@@ -6,6 +6,8 @@ interface ListState { items: Value[]; rest: Value | undefined }
 
 /** A list: known items, then possibly an unknown number of `rest`. */
 export class PyList {
+  /** From JSON, which has one kind of sequence: code that asks for a tuple gets one too. */
+  fromJson = false;
   readonly born = clock.now;
   /** `depth`: how many loops of unknown count surrounded its creation. */
   constructor(public items: Value[], public rest: Value | undefined = undefined, readonly depth = 0) {}
