@@ -54,7 +54,7 @@ export function serve(connection: Connection, rooms: Rooms): Disposable {
     const self = new Client(connection, params);
     const python = await rooms.python(self.roots);
     const documents = new OpenDocuments(python);
-    const lazy = new LazyKernel(rooms, log, (state) => session?.board.setKernel(state));
+    const lazy = new LazyKernel(rooms, (message) => connection.console.info(message), (state) => session?.board.setKernel(state));
     const services = new Services((settings) => new AnalysisService({
       kernel: lazy, python, openCheckpoint, runRules, host: { roots: self.roots }, settings, log,
     }));

@@ -1,7 +1,8 @@
-/** Many layer paths as a short text: `layers.0.attn`, `layers.1.attn`, ... become `layers.0..11.attn`. */
+/** Many layer paths as a short text: `layers.0.attn`, `layers.1.attn`, ... become `layers.0..11.attn`; `layer1`, `layer2` become `layer1..2`. */
 import { listText, plain } from './text';
 
-const INDEX = /^\d{1,9}$/;
+/** A segment that ends in a plain number: an index, or a numbered name. */
+const NUMBERED = /^(.*?)(0|[1-9]\d{0,8})$/;
 
 /** Contiguous runs of sorted indices: `0..3,5`. */
 function runs(indices: readonly number[]): string {
@@ -15,20 +16,21 @@ function runs(indices: readonly number[]): string {
   return parts.length > 4 ? `${parts.slice(0, 3).join(',')},…` : parts.join(',');
 }
 
-/** Merges the paths that differ only in the numeric segment at one position. */
+/** Merges the paths that differ only in the number at the end of the segment at one position. */
 function mergeAt(paths: readonly (readonly string[])[], position: number): string[][] {
-  const groups = new Map<string, { segments: readonly string[]; indices: Set<number> }>();
+  const groups = new Map<string, { segments: readonly string[]; stem: string | null; indices: Set<number> }>();
   for (const segments of paths) {
-    const segment = segments[position];
-    const numeric = segment !== undefined && INDEX.test(segment);
-    const key = JSON.stringify(segments.map((one, index) => (index === position && numeric ? null : one)));
-    const group = groups.get(key) ?? { segments, indices: new Set<number>() };
-    if (numeric) group.indices.add(Number(segment));
+    const numbered = NUMBERED.exec(segments[position] ?? '');
+    // A name such as `v2.5` has been cut at its dot, and `x01` is not the number 1: what is left as it is has a key of its own.
+    const stem = numbered && !/[\d.,]$/.test(numbered[1]!) ? numbered[1]! : null;
+    const key = JSON.stringify(segments.map((one, index) => (index === position && stem !== null ? [stem] : one)));
+    const group = groups.get(key) ?? { segments, stem, indices: new Set<number>() };
+    if (stem !== null) group.indices.add(Number(numbered![2]));
     groups.set(key, group);
   }
-  return [...groups.values()].map(({ segments, indices }) => {
+  return [...groups.values()].map(({ segments, stem, indices }) => {
     const merged = [...segments];
-    if (indices.size > 0) merged[position] = runs([...indices].sort((a, b) => a - b));
+    if (stem !== null) merged[position] = `${stem}${runs([...indices].sort((a, b) => a - b))}`;
     return merged;
   });
 }

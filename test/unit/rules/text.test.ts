@@ -15,10 +15,11 @@ import { bytesText, plain } from '../../../server/rules/text';
 function expand(pattern: string): string[] {
   let paths = [''];
   for (const segment of pattern.replace(/(\d)\.\.(\d)/g, '$1~$2').split('.')) {
-    const choices = /^[\d~,]+$/.test(segment)
-      ? segment.split(',').flatMap((part) => {
+    const numbered = /^([a-z]*)([\d~,]+)$/.exec(segment);
+    const choices = numbered
+      ? numbered[2]!.split(',').flatMap((part) => {
         const [from, to = from] = part.split('~').map(Number);
-        return Array.from({ length: to! - from! + 1 }, (_, index) => String(from! + index));
+        return Array.from({ length: to! - from! + 1 }, (_, index) => `${numbered[1]}${from! + index}`);
       })
       : [segment];
     paths = paths.flatMap((head) => choices.map((choice) => (head === '' ? choice : `${head}.${choice}`)));
@@ -30,12 +31,14 @@ test('many paths become short patterns', () => {
   const paths = [0, 1, 2, 3].flatMap((i) => [0, 1].map((j) => `layers.${i}.heads.${j}.qkv`));
   assert.deepEqual(compressPaths(paths), ['layers.0..3.heads.0..1.qkv']);
   assert.deepEqual(compressPaths(['a.0.w', 'a.2.w', 'a.3.w', 'b.w']), ['a.0,2..3.w', 'b.w']);
-  assert.deepEqual(compressPaths(['layer1.0.conv', 'layer2.0.conv']), ['layer1.0.conv', 'layer2.0.conv']);
+  assert.deepEqual(compressPaths(['layer1.0.conv', 'layer2.0.conv', 'layer2.1.conv']), ['layer1.0.conv', 'layer2.0..1.conv']);
+  assert.deepEqual(compressPaths(['layer1.0.conv1', 'layer1.1.conv1', 'layer2.0.conv1', 'layer2.1.conv1']), ['layer1..2.0..1.conv1']);
+  assert.deepEqual(compressPaths(['a.01', 'a.1']), ['a.01', 'a.1']);
   assert.deepEqual(compressPaths(['']), ['']);
 });
 
 test('patterns stand for exactly the paths they were made from', () => {
-  const path = fc.tuple(fc.constantFrom('a', 'b'), fc.nat({ max: 3 }), fc.constantFrom('x', 'y'), fc.nat({ max: 2 })).map((parts) => parts.join('.'));
+  const path = fc.tuple(fc.constantFrom('a', 'b'), fc.nat({ max: 3 }), fc.constantFrom('x', 'y', 'x1', 'x2', 'conv12'), fc.nat({ max: 2 })).map((parts) => parts.join('.'));
   fc.assert(fc.property(fc.uniqueArray(path, { minLength: 1, maxLength: 12 }), (paths) => {
     assert.deepEqual(compressPaths(paths).flatMap(expand).sort(), [...paths].sort());
   }), { seed: 7, numRuns: 500 });
