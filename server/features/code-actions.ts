@@ -69,14 +69,14 @@ function recipeActions(view: DocumentView, finding: Finding, context: ActionCont
   return [{ title, kind: 'quickfix', preferred: true, edit: { path, create: false, edits: [wholeDocument(after)] } }];
 }
 
-const IGNORE = /(#[^#\n]*?\bbitlens:\s*ignore)(?:\[([^\]\n]*)\])/;
+const IGNORE = /#[^#\n]*?\bbitlens:\s*ignore\[([^\]\n]*)\]/;
 
 /** Adds a code to a suppression comment on a line, or adds the comment. Null where a comment cannot stand. */
 export function suppressEdit(line: string, lineNumber: number, code: string): TextEdit | null {
   const text = line.replace(/\s+$/, '');
   const existing = IGNORE.exec(text);
-  if (existing && !existing[1]!.endsWith('-file')) {
-    const inside = existing[2]!.trim();
+  if (existing) {
+    const inside = existing[1]!.trim();
     const at = existing.index + existing[0].length - 1;
     return { range: { start: { line: lineNumber, character: at }, end: { line: lineNumber, character: at } }, newText: inside === '' ? code : `, ${code}` };
   }

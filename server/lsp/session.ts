@@ -54,7 +54,7 @@ export class Session {
   /** Files that a document's model was read from; unknown until it has been analysed once. */
   private readonly files = new Map<string, ReadonlySet<string>>();
   private readonly settings = new Map<string, Promise<Settings>>();
-  private readonly reading = new Map<string, { progress(progress: { done: number; total: number; message: string }): void; end(): void }>();
+  private readonly measuringNow = new Map<string, { progress(progress: { done: number; total: number; message: string }): void; end(): void }>();
   private refreshTimer: NodeJS.Timeout | null = null;
   private changedTimer: NodeJS.Timeout | null = null;
   private readonly changedUris = new Set<string>();
@@ -67,11 +67,11 @@ export class Session {
   ) {
     this.board = new StatusBoard((status) => host.status(status));
     this.measuring = new Measuring({
-      onStart: (uri, analysis) => { this.reading.set(uri, this.board.begin('measuring', `Measuring ${analysis.root?.name ?? 'the model'}`)); },
-      onProgress: (uri, progress) => this.reading.get(uri)?.progress(progress),
+      onStart: (uri, analysis) => { this.measuringNow.set(uri, this.board.begin('measuring', `Measuring ${analysis.root?.name ?? 'the model'}`)); },
+      onProgress: (uri, progress) => this.measuringNow.get(uri)?.progress(progress),
       onEnd: (uri, failure) => {
-        this.reading.get(uri)?.end();
-        this.reading.delete(uri);
+        this.measuringNow.get(uri)?.end();
+        this.measuringNow.delete(uri);
         if (failure !== null) this.board.setFailure(uri, `Not measured: ${failure}`);
       },
       onSettled: (uri) => this.settled(uri),
@@ -210,6 +210,8 @@ export class Session {
       this.measuring.cancel(document.uri);
       return nothing;
     }
+    // The first look at a file may open a large checkpoint and try every class; later ones are too short to mention.
+    const reading = this.files.has(document.uri) ? null : this.board.begin('reading', 'Reading the model and its checkpoint');
     try {
       const read = await service.analyse(document.path, { signal });
       signal.throwIfAborted();
@@ -226,6 +228,8 @@ export class Session {
       this.host.log(`analysing ${document.path}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
       this.board.setFailure(document.uri, `${document.path} could not be analysed: ${messageOf(error)}`);
       return nothing;
+    } finally {
+      reading?.end();
     }
   }
 
