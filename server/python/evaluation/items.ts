@@ -34,7 +34,6 @@ export function getItem(machine: Machine, object: Value, index: Value, node?: Ex
     if (method !== undefined) return callValue(machine, new BoundMethod(method, object), { ...noArguments, positional: [index] }, object.span);
   }
   // `vars(nn)['Linear']`, `nn.__dict__['Linear']`: a package looked into by name.
-  if (object instanceof Namespace && typeof index === 'string') { const found = object.find(index); if (found !== undefined) return found; }
   // `vars(nn)['Linear']`, `sys.modules[__name__]`
   if (typeof index === 'string' && (object instanceof Namespace || object instanceof ModuleScope)) {
     const found = object instanceof Namespace && object.name === 'sys.modules' ? machine.finder.find(index, null) ?? libraryModule(index) : findAttribute(machine, object, index);

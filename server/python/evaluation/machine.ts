@@ -40,6 +40,8 @@ export interface ModuleFinder {
 const MAX_STEPS = 2_000_000;
 const MAX_DEPTH = 120;
 const MAX_FORKS = 24;
+const FORK_COST = 100;
+const SNAPSHOT_COST = 30;
 
 export class Machine {
   readonly assumptions: { text: string; span?: SourceSpan }[] = [];
@@ -98,7 +100,9 @@ export class Machine {
   /** Must be called before `object` changes. */
   touch(object: Mutable): void {
     const journal = this.journals.at(-1);
-    if (journal && !journal.has(object)) journal.set(object, object.snapshot());
+    if (!journal || journal.has(object)) return;
+    this.steps += SNAPSHOT_COST;
+    journal.set(object, object.snapshot());
   }
   get forked(): boolean { return this.journals.length > 0; }
 
@@ -115,6 +119,8 @@ export class Machine {
     for (const alternative of alternatives) {
       const journal = new Map<Mutable, unknown>();
       this.journals.push(journal);
+      // Copying and merging state is what branches cost: the budget pays for it.
+      this.steps += FORK_COST;
       const depth = this.depth;
       let result: { value: T } | null = null;
       try { result = { value: alternative() }; } catch (error) {

@@ -1,6 +1,7 @@
 /** Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict: names are positions or keys. */
+import type { PyClass} from '../values/values';
 import {
-  Choice, Instance, PyClass, PyDict, PyList, PySlice, PyTuple, Tensor, UnknownValue, type Arguments, type Value,
+  Choice, Instance, PyDict, PyList, PySlice, PyTuple, Tensor, UnknownValue, type Arguments, type Value,
 } from '../values/values';
 import { asNumber, valuesOf } from '../evaluation/iteration';
 import type { Machine } from '../evaluation/machine';

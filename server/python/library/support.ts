@@ -1,6 +1,7 @@
 /** Small helpers for writing library functions. */
 import type { SourceSpan } from '../module-tree';
-import { Builtin, Namespace, Opaque, UnknownValue, type Arguments, type NativeCall, type Value } from '../values/values';
+import type { UnknownValue} from '../values/values';
+import { Builtin, Namespace, Opaque, type Arguments, type NativeCall, type Value } from '../values/values';
 import type { Machine } from '../evaluation/machine';
 
 export const builtin = (name: string, call: NativeCall): Builtin => new Builtin(name, call);

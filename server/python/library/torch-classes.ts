@@ -2,8 +2,9 @@
 import type { SourceSpan } from '../module-tree';
 import { torchModule, type TorchChild, type TorchModuleSpec, type TorchParameter } from '../torch/table';
 import { torchReparametrization } from '../torch/reparametrize';
+import type { Builtin, PyClass} from '../values/values';
 import {
-  Absent, Builtin, Choice, Instance, PyClass, PyDict, PyFloat, PyTuple, Tensor, UnknownValue, type Arguments, type Value,
+  Absent, Choice, Instance, PyDict, PyFloat, PyTuple, Tensor, UnknownValue, type Arguments, type Value,
 } from '../values/values';
 import { callValue } from '../evaluation/calls';
 import type { Machine } from '../evaluation/machine';

@@ -1,6 +1,7 @@
 /** The `torch` package: the table's classes, tensor functions, and everything else as things that exist and do not matter. */
-import {
-  Builtin, Instance, Namespace, Opaque, PyClass, PyTuple, Tensor, type Value,
+import type {
+  Builtin, PyClass} from '../values/values';
+import { Instance, Namespace, Opaque, PyTuple, Tensor, type Value,
 } from '../values/values';
 import { asNumber, valuesOf } from '../evaluation/iteration';
 import { callValue } from '../evaluation/calls';

@@ -82,7 +82,6 @@ export function findRepairs(text: string): Insertion[] {
       i += 1;
     }
     end = Math.max(end, codeEnd);
-    if (raw.trimEnd().endsWith('\\')) { start = Math.min(start, end); open.length = open.length; }
   }
   if (start < end) close(-1);
   return insertions.sort((a, b) => a.offset - b.offset);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import test, { before } from 'node:test';
-import { initParser } from '../../../server/python';
+import { PythonWorkspace, initParser } from '../../../server/python';
 import { at, names, rows, treeOf, workspace } from './support';
 
 before(initParser);
@@ -145,7 +145,7 @@ test('valid edits: the tree of the edited document equals the tree of its text, 
 
 test('results are reused until something they depend on changes', () => {
   const texts: Record<string, string> = { [at('model.py')]: 'from widths import N\nimport torch.nn as nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.a = nn.Linear(N, 1)\n', [at('widths.py')]: 'N = 2\n' };
-  const made = new (workspace({}).constructor as typeof import('../../../server/python').PythonWorkspace)({ readFile: (file) => texts[file] ?? null, roots: () => [at('')] });
+  const made = new PythonWorkspace({ readFile: (file) => texts[file] ?? null, roots: () => [at('')] });
   const first = made.buildTree(at('model.py'), 'Net');
   assert.equal(made.buildTree(at('model.py'), 'Net'), first);
   texts[at('widths.py')] = 'N = 5\n';
