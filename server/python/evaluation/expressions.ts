@@ -1,5 +1,5 @@
 /** Evaluating expressions. Nothing here throws for bad code: what cannot be evaluated is unknown, with the expression. */
-import { spanOf, type Argument, type Definition, type Expr, type FormatPart } from '../syntax/ast';
+import { type Argument, type Definition, type Expr, type FormatPart } from '../syntax/ast';
 import {
   Choice, Opaque, PyDict, PyFloat, PyFunction, PyList, PySet, PySlice, PyTuple, UnknownValue, type Arguments, type Value,
 } from '../values/values';
@@ -28,7 +28,7 @@ export function evaluate(machine: Machine, node: Expr, env: Environment): Value 
     case 'dict': return evaluateDict(machine, node, env);
     case 'attribute': {
       const object = evaluate(machine, node.object, env);
-      machine.site = spanOf(node);
+      machine.place = node;
       return getAttribute(machine, object, node.name, node);
     }
     case 'subscript': return getItem(machine, evaluate(machine, node.object, env), evaluate(machine, node.index, env), node);

@@ -3,7 +3,7 @@
  * other files of this folder, which all work on a Machine.
  */
 import type { SourceSpan, Unknown } from '../module-tree';
-import { spanOf, type Expr } from '../syntax/ast';
+import { spanOf, type Expr, type Located } from '../syntax/ast';
 import type { Chunk } from '../syntax/source-file';
 import { clock } from '../values/clock';
 import { Absent, Choice, Instance, PyClass, PyDict, PyFloat, PyFunction, PyList, PySet, PyTuple, UnknownValue, type Value } from '../values/values';
@@ -59,7 +59,10 @@ export class Machine {
   /** Exception names that a running `try` would catch. */
   handlers: string[][] = [];
   /** The statement or call that runs: where a library function's result is said to come from. */
-  site: SourceSpan | undefined;
+  get site(): SourceSpan | undefined { return this.place === undefined ? undefined : 'anchor' in this.place ? spanOf(this.place) : this.place; }
+  set site(span: SourceSpan | undefined) { this.place = span; }
+  /** Spans are made only when somebody asks. */
+  place: SourceSpan | Located | undefined;
 
   constructor(readonly finder: ModuleFinder, private readonly maxSteps = MAX_STEPS) {}
 
@@ -158,7 +161,7 @@ export class Machine {
   // ---- modules ----
 
   runTopLevel(chunk: Chunk, environment: Environment): void {
-    const saved = { journals: this.journals, handlers: this.handlers, loopDepth: this.loopDepth, site: this.site, depth: this.depth };
+    const saved = { journals: this.journals, handlers: this.handlers, loopDepth: this.loopDepth, place: this.place, depth: this.depth };
     this.journals = []; this.handlers = []; this.loopDepth = 0;
     this.topLevel += 1;
     try {
