@@ -14,6 +14,7 @@ import { argumentParser } from './argparse';
 import { numpy } from './numpy';
 import { math } from './math';
 import { deepCopy } from './nn-module';
+import { regex } from './regex';
 import { argument, builtin, decorator, method, namespace, openNamespace, transparent } from './support';
 import { torchClass } from './torch-classes';
 import { torchModuleNamespace } from './torch-library';
@@ -201,6 +202,7 @@ const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['inspect', openNamespace('inspect', { isclass: builtin('isclass', (_, args) => args.positional[0] instanceof PyClass), isfunction: builtin('isfunction', (_, args) => args.positional[0] instanceof PyFunction), signature, Parameter: namespace('inspect.Parameter', parameterKinds) })],
   ['sys', openNamespace('sys', { version_info: new PyTuple([3, 11, 0]), platform: 'linux', maxsize: Number.MAX_SAFE_INTEGER, modules: openNamespace('sys.modules') })],
   ['importlib', openNamespace('importlib', { import_module: builtin('import_module', (m, args) => { const [name] = args.positional; return typeof name === 'string' ? m.finder.find(name, null) ?? libraryModule(name) ?? m.unknown(`${name} is not in the workspace`) : m.unknown('a module whose name is not known'); }) })],
+  ['re', regex],
   ['contextlib', openNamespace('contextlib', { contextmanager: transparent('contextmanager') })],
   ['__future__', openNamespace('__future__')],
   ...['pytorch_lightning', 'lightning', 'lightning.pytorch', 'pytorch_lightning.core', 'pytorch_lightning.core.lightning', 'lightning.pytorch.core'].map((name) => [name, namespace(name, { LightningModule: lightningModule, LightningDataModule: nativeClass('LightningDataModule') }, (member) => (member === 'pytorch' ? libraryModule('lightning.pytorch') : new Opaque(`${name}.${member}`)))] as const),
