@@ -7,7 +7,8 @@ import { serve } from './lsp/connection';
 import type { ServerStatus } from './protocol';
 import { initParser, PythonWorkspace } from './python';
 
-const TRANSPORTS = ['--node-ipc', '--stdio', '--socket', '--pipe'];
+/** Pipes only: no socket is ever opened. */
+const TRANSPORTS = ['--node-ipc', '--stdio'];
 
 /** What the editor is told of the supervisor's states: a kernel that is not needed now reads as stopped. */
 const KERNEL_STATES: Readonly<Record<KernelState, ServerStatus['kernel']>> = {

@@ -24,8 +24,11 @@ export interface AnalyseOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How long what discovery found is believed before folders are read again, in milliseconds. */
-const DISCOVERY_LIFETIME = 5000;
+/**
+ * How long what discovery found is believed before folders are read again, in milliseconds. The language server is told of
+ * new files and asks to forget; this bounds how stale an answer can be where nobody tells.
+ */
+const DISCOVERY_LIFETIME = 60_000;
 const MAX_REMEMBERED = 64;
 
 interface Remembered {

@@ -11,10 +11,14 @@ export class Client {
   /** Settings of a client that cannot be asked per resource. */
   private pushed: unknown;
   private folders: readonly string[];
+  /** False in a workspace that nobody has trusted yet: source and headers are read, the kernel process is not started. */
+  readonly trusted: boolean;
 
   constructor(private readonly connection: Connection, params: InitializeParams) {
     this.capabilities = params.capabilities ?? {};
-    this.pushed = (params.initializationOptions as { settings?: unknown } | null | undefined)?.settings;
+    const options = params.initializationOptions as { settings?: unknown; trusted?: unknown } | null | undefined;
+    this.pushed = options?.settings;
+    this.trusted = options?.trusted !== false;
     // Clients from before workspace folders name one root.
     const legacy = (params as { rootUri?: string | null }).rootUri;
     this.folders = params.workspaceFolders?.map(({ uri }) => uri) ?? (legacy ? [legacy] : []);

@@ -4,6 +4,7 @@ import {
   type Connection, type InitializeResult, type Disposable,
 } from 'vscode-languageserver/node';
 import { openCheckpoint } from '../../kernels/checkpoint';
+import { UserError } from '../analysis/user-error';
 import { AnalysisService } from '../analysis/service';
 import type { PythonPort } from '../analysis/ports';
 import { messageOf } from '../analysis/user-error';
@@ -54,7 +55,7 @@ export function serve(connection: Connection, rooms: Rooms): Disposable {
     const self = new Client(connection, params);
     const python = await rooms.python(self.roots);
     const documents = new OpenDocuments(python);
-    const lazy = new LazyKernel(rooms, (message) => connection.console.info(message), (state) => session?.board.setKernel(state));
+    const lazy = new LazyKernel(rooms, self.trusted, (message) => connection.console.info(message), (state) => session?.board.setKernel(state));
     const services = new Services((settings) => new AnalysisService({
       kernel: lazy, python, openCheckpoint, runRules, host: { roots: self.roots }, settings, log,
     }));
@@ -62,6 +63,7 @@ export function serve(connection: Connection, rooms: Rooms): Disposable {
     client = self;
     kernel = lazy;
     const made = new Session(documents, services, (uri) => self.settings(uri), {
+      mayMeasure: self.trusted,
       refresh: () => { self.refresh(); publisher.all(); },
       status: (status) => notify('bitlens/status', status),
       changed: (uris) => notify('bitlens/changed', { uris }),
@@ -148,9 +150,10 @@ class LazyKernel implements KernelRoom {
   private started: Promise<KernelRoom> | null = null;
   settings: () => Promise<Settings> = () => Promise.reject(new Error('not initialized'));
 
-  constructor(private readonly rooms: Rooms, private readonly log: (message: string) => void, private readonly onState: (state: ServerStatus['kernel']) => void) {}
+  constructor(private readonly rooms: Rooms, private readonly trusted: boolean, private readonly log: (message: string) => void, private readonly onState: (state: ServerStatus['kernel']) => void) {}
 
   private start(): Promise<KernelRoom> {
+    if (!this.trusted) return Promise.reject(new UserError('This workspace is not trusted, so nothing is measured or run. Trust it to go on (Workspaces: Manage Workspace Trust)'));
     this.started ??= this.settings().then((settings) => this.rooms.kernel({ settings, log: this.log, onState: this.onState }));
     return this.started;
   }

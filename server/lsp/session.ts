@@ -19,6 +19,8 @@ import { StatusBoard } from './status';
 import { uriOfPath } from './uris';
 
 export interface SessionHost {
+  /** False in a workspace that is not trusted: nothing is measured in the background. */
+  readonly mayMeasure: boolean;
   /** The client should ask again for diagnostics, hints and lenses. */
   refresh(): void;
   status(status: ServerStatus): void;
@@ -217,7 +219,7 @@ export class Session {
       signal.throwIfAborted();
       this.files.set(document.uri, new Set([document.path, ...(read.tree?.files ?? [])]));
       if (!read.root && !read.notes?.length) return nothing;
-      this.measuring.want(document.uri, this.measuring.annotate(document.uri, read), service);
+      if (this.host.mayMeasure) this.measuring.want(document.uri, this.measuring.annotate(document.uri, read), service);
       const analysis = this.measuring.annotate(document.uri, read);
       this.board.setFailure(document.uri, analysis.measurements.state === 'failed' ? `Not measured: ${analysis.measurements.message}` : null);
       return { analysis, findings: service.findings(analysis), summary: once(() => service.summary(analysis)), settings, service };

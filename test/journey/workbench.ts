@@ -27,8 +27,6 @@ export const THEMES = {
   'high-contrast': 'Default High Contrast',
 } as const;
 export type Theme = keyof typeof THEMES;
-/** The same themes by the names the picker shows. */
-const PICKED: Readonly<Record<Theme, string>> = { light: 'Light Modern', dark: 'Dark Modern', 'high-contrast': 'Dark High Contrast' };
 
 export class Workbench {
   /** Hosts other than our own that the page asked for: there must be none. */
@@ -48,11 +46,14 @@ export class Workbench {
     const hostModule = (await import(pathToFileURL(path.join(root, 'scripts/host/serve.mjs')).href)) as HostModule;
     const { host: installed } = (await import(pathToFileURL(path.join(root, 'scripts/host/install.mjs')).href)) as { host: { chromium: string | null } };
     if (!installed.chromium) throw new Error('install chromium to run the journeys');
-    const settings = { 'workbench.colorTheme': THEMES[options.theme ?? 'dark'], ...options.settings };
+    const theme = options.theme ?? 'dark';
+    const settings = theme === 'high-contrast'
+      ? { 'workbench.colorTheme': THEMES[theme], ...options.settings }
+      : { 'window.autoDetectColorScheme': true, 'workbench.preferredLightColorTheme': THEMES.light, 'workbench.preferredDarkColorTheme': THEMES.dark, ...options.settings };
     const folder = options.folder ?? hostModule.temporaryCopy(exampleFolder);
     const host = await hostModule.serve({ vsix: process.env.BITLENS_VSIX ?? path.join(root, 'bitlens.vsix'), settings, trust: options.trust });
     const browser = await chromium.launch({ executablePath: installed.chromium, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'] });
-    const page = await browser.newPage({ viewport: { width: 1500, height: 940 } });
+    const page = await browser.newPage({ viewport: { width: 1500, height: 940 }, colorScheme: theme === 'light' ? 'light' : 'dark' });
     page.setDefaultTimeout(30_000);
     const workbench = new Workbench(page, folder, browser, host);
     await page.goto(`${host.url}/?folder=${encodeURIComponent(folder)}`);
@@ -128,17 +129,10 @@ export class Workbench {
     await input.waitFor({ state: 'hidden' });
   }
 
-  /** Switches the colour theme the way a person does; settings written behind the workbench's back are not watched. */
-  async theme(theme: Theme): Promise<void> {
-    const wanted = { light: '.monaco-workbench.vs', dark: '.monaco-workbench.vs-dark', 'high-contrast': '.monaco-workbench.hc-black' }[theme];
-    if (await this.page.locator(wanted).count()) return;
-    await this.command('Preferences: Color Theme');
-    const input = this.page.locator('.quick-input-widget input');
-    await this.page.locator('.quick-input-list').getByRole('option', { name: /Modern/ }).first().waitFor();
-    await input.fill(PICKED[theme]);
-    await this.page.locator('.quick-input-list').getByRole('option', { name: PICKED[theme] }).first().waitFor();
-    await this.page.keyboard.press('Enter');
-    await this.page.locator(wanted).waitFor();
+  /** Switches between light and dark as the operating system does; high contrast is a session of its own. */
+  async theme(theme: 'light' | 'dark'): Promise<void> {
+    await this.page.emulateMedia({ colorScheme: theme });
+    await this.page.locator(theme === 'light' ? '.monaco-workbench.vs' : '.monaco-workbench.vs-dark').waitFor();
   }
 
   /** Keeps a picture as a test artefact. */
