@@ -76,6 +76,8 @@ export interface ReportData {
   /** One sentence: where the numbers come from. */
   readonly evidence: string;
   readonly formats: readonly { readonly id: string; readonly title: string; readonly codeBits: number }[];
+  /** Cells below this SQNR are marked: the threshold of finding BL101. */
+  readonly thresholdDb: number;
   readonly layers: readonly ReportLayer[];
   readonly metric: { readonly id: string; readonly title: string; readonly unit: string };
   /** Optimal objective against size; `chosen` indexes `points`. */
@@ -264,7 +266,7 @@ export const DEFAULT_SETTINGS: Settings = {
   checkpoint: '',
   targetFormat: 'int4-sym-g128',
   formats: ['int2-sym-g128', 'int3-sym-g128', 'int4-sym-g128', 'int4-asym-g128', 'int6-sym-channel', 'int8-sym-channel', 'fp8-e4m3-channel', 'bf16'],
-  minimumSqnrDb: 20,
+  minimumSqnrDb: 18,
   kurtosis: 10,
   channelRangeSpread: 16,
   rules: {},

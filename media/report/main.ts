@@ -14,9 +14,6 @@ import { layerTable, shownError } from './layer-table';
 import { isReport, readMessage } from './messages';
 import { findHost, restore } from './view-state';
 
-/** Cells below this are marked. It is the default of the finding's threshold (BL101). */
-const MARK_BELOW_DB = 20;
-
 const host = findHost();
 const state = restore(host);
 const details = new Map<string, LayerDetail>();
@@ -44,7 +41,8 @@ function heading(data: ReportData): HTMLElement {
     h('div', {},
       h('h1', {}, data.title),
       h('p', { class: 'dim' }, h('code', {}, data.target.source), ' with ', h('code', {}, data.target.checkpoint), ` · ${data.target.rootReason}`),
-      h('p', { class: 'dim' }, data.evidence)),
+      h('p', { class: 'dim' }, data.evidence),
+      ...data.notes.map((note) => h('p', { class: 'dim' }, note))),
     h('div', { class: 'actions' }, ...exports));
 }
 
@@ -78,7 +76,7 @@ function draw(): void {
   const detail = h('div');
   const drawLists = (): void => {
     const layers = matching(data);
-    heat.replaceChildren(layers.length ? heatMap(data, layers, MARK_BELOW_DB, open) : h('p', { class: 'dim' }, 'No layer matches the filter.'));
+    heat.replaceChildren(layers.length ? heatMap(data, layers, data.thresholdDb, open) : h('p', { class: 'dim' }, 'No layer matches the filter.'));
     table.replaceChildren(layerTable(data, layers, state.sort, keep, open));
   };
   const drawDetail = (): void => {
@@ -108,7 +106,7 @@ function draw(): void {
     h('section', { 'aria-labelledby': 'heat-title' },
       h('h2', { id: 'heat-title' }, 'Each layer in each format'),
       h('div', { class: 'bar-row' },
-        h('p', { class: 'legend' }, h('span', {}, 'SQNR in dB, measured on the weights:'), h('span', {}, '8', h('span', { class: 'ramp', 'aria-hidden': 'true' }), '40'), h('span', {}, `▾ below ${MARK_BELOW_DB} dB`), h('span', {}, '● chosen')),
+        h('p', { class: 'legend' }, h('span', {}, 'SQNR in dB, measured on the weights:'), h('span', {}, '8', h('span', { class: 'ramp', 'aria-hidden': 'true' }), '40'), h('span', {}, `▾ below ${data.thresholdDb} dB`), h('span', {}, '● chosen')),
         filter),
       heat),
     h('section', { 'aria-labelledby': 'curve-title' }, h('h2', { id: 'curve-title' }, 'Size against error'),
@@ -122,10 +120,9 @@ function draw(): void {
 
 function notes(data: ReportData): HTMLElement | null {
   const unlinked = data.unlinkedTensors.length;
-  if (!data.notes.length && !unlinked) return null;
+  if (!unlinked) return null;
   return h('section', { 'aria-labelledby': 'notes-title' }, h('h2', { id: 'notes-title' }, 'Notes'),
-    h('ul', {}, ...data.notes.map((note) => h('li', {}, note)),
-      unlinked ? h('li', {}, `${unlinked} tensors of the checkpoint belong to no layer of the source: `, h('code', {}, data.unlinkedTensors.slice(0, 20).join(', ')), unlinked > 20 ? ' …' : '') : null));
+    h('ul', {}, h('li', {}, `${unlinked} tensors of the checkpoint belong to no layer of the source: `, h('code', {}, data.unlinkedTensors.slice(0, 20).join(', ')), unlinked > 20 ? ' …' : '')));
 }
 
 let redrawDetail: () => void = () => undefined;

@@ -5,7 +5,7 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 const isNumbers = (value: unknown): value is number[] => Array.isArray(value) && value.every((item) => typeof item === 'number');
 
 export function isReport(value: unknown): value is ReportData {
-  return isObject(value) && value.version === 1 && typeof value.title === 'string' && isObject(value.target) && isObject(value.totals) && isObject(value.metric)
+  return isObject(value) && value.version === 1 && typeof value.title === 'string' && typeof value.thresholdDb === 'number' && isObject(value.target) && isObject(value.totals) && isObject(value.metric)
     && Array.isArray(value.formats) && value.formats.every((format) => isObject(format) && typeof format.id === 'string')
     && isObject(value.curve) && Array.isArray(value.curve.points) && Array.isArray(value.curve.uniform)
     && Array.isArray(value.layers) && value.layers.every((layer) => isObject(layer) && typeof layer.path === 'string' && Array.isArray(layer.shape) && isObject(layer.statistics) && Array.isArray(layer.errors) && Array.isArray(layer.findings));

@@ -264,7 +264,7 @@ export class AnalysisService {
     }
     return buildReport({
       analysis: done, formats, metric, allocation, chosen, findings: this.findings(done), evidence: ready.evidence, details,
-      notes: [...(done.notes ?? []), ...(note ? [note] : [])], generatedAt: new Date(),
+      notes: [...(done.notes ?? []), ...(note ? [note] : [])], generatedAt: new Date(), thresholdDb: this.settings.minimumSqnrDb,
     });
   }
 

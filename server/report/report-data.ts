@@ -24,6 +24,7 @@ export interface ReportInput {
   readonly details: ReadonlyMap<string, LayerDetail>;
   readonly notes: readonly string[];
   readonly generatedAt: Date;
+  readonly thresholdDb: number;
 }
 
 /** Builds the report. Every weight-carrying layer is a row; tied partners are rows that point at the one that is stored. */
@@ -68,6 +69,7 @@ export function buildReport(input: ReportInput): ReportData {
     },
     evidence: input.evidence,
     formats: formats.map((id) => ({ id, title: parseFormat(id).title, codeBits: parseFormat(id).codeBits })),
+    thresholdDb: input.thresholdDb,
     layers: rows,
     metric: { id: metric.id, title: metric.title, unit: metric.unit },
     curve: input.chosen ? curveOf(allocation) : { ...curveOf(allocation), chosen: null },

@@ -1,4 +1,5 @@
 import type { FormatError } from '../../kernels/jobs/job';
+import { DEFAULT_SETTINGS } from '../protocol';
 import { formatOf, intendedFormat, scannedLayers } from './facts';
 import { perLine } from './per-line';
 import type { Rule } from './rule';
@@ -34,7 +35,7 @@ The signal-to-quantization-noise ratio (SQNR) compares the power of a layer's we
 format makes on them: 20 dB means that the error has one percent of the power of the weights, each 6 dB is one bit.
 
 The format is the one that the recipe gives the layer, else \`bitlens.targetFormat\`. The finding appears when the measured
-SQNR is below \`bitlens.minimumSqnrDb\` (default 20): as information, and as a warning when it is more than ${BREAKS_BELOW_DB} dB below, where
+SQNR is below \`bitlens.minimumSqnrDb\` (default ${DEFAULT_SETTINGS.minimumSqnrDb}): as information, and as a warning when it is more than ${BREAKS_BELOW_DB} dB below, where
 the error has four times the power that the threshold allows.
 
 The number is measured on the weights alone. It says how much of the weight is lost, not yet how much accuracy: a trial

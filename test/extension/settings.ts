@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import os from 'node:os';
 import * as vscode from 'vscode';
 import { readSettings } from '../../extension/config';
+import { DEFAULT_SETTINGS } from '../../server/protocol';
 import { codeOf, eventually, findings, modelFile, openModel, ours, readText, run, test, testing, workspaceFile } from './harness';
 
 const section = (): vscode.WorkspaceConfiguration => vscode.workspace.getConfiguration('bitlens');
@@ -39,7 +40,7 @@ test('settings of the wrong type are brought into shape', async () => {
   for (const [key, value] of Object.entries(broken)) await section().update(key, value, vscode.ConfigurationTarget.Global);
   try {
     const settings = readSettings(modelFile());
-    assert.ok(settings.formats.length > 1 && settings.minimumSqnrDb === 20 && settings.threads === 0);
+    assert.ok(settings.formats.length > 1 && settings.minimumSqnrDb === DEFAULT_SETTINGS.minimumSqnrDb && settings.threads === 0);
     assert.deepEqual({ ...settings.rules }, { BL102: 'off' });
   } finally {
     for (const key of Object.keys(broken)) await section().update(key, undefined, vscode.ConfigurationTarget.Global);

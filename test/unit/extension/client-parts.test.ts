@@ -140,7 +140,7 @@ test('CSV quotes, and a name that a spreadsheet would run is text', () => {
   const statistics = { count: 4, nan: 0, inf: 0, zeros: 0, min: -1, max: 1, absmax: 1, mean: -0.5, std: 1, rms: 1, kurtosis: null, outlierShare: 0, absmaxOverRms: 1, channelRangeSpread: 1, deadChannels: [], deadChannelCount: 0, constantChannelCount: 0, zd: 0, fp16Overflow: 0, fp16Underflow: 0 };
   const layer = (path: string): ReportData['layers'][number] => ({ path, className: 'Linear', file: 'm.py', line: 1, tensor: 't', dtype: 'F32', shape: [2, 2], weights: 4, bytes: 16, statistics, errors: [null], format: null, tiedTo: null, findings: [] });
   const report: ReportData = {
-    version: 1, title: '', generatedAt: '', target: { source: '', root: '', rootReason: '', checkpoint: '', identity: '' }, evidence: '', formats: [{ id: 'int4', title: '', codeBits: 4 }],
+    version: 1, title: '', generatedAt: '', target: { source: '', root: '', rootReason: '', checkpoint: '', identity: '' }, evidence: '', thresholdDb: 18, formats: [{ id: 'int4', title: '', codeBits: 4 }],
     layers: [layer('=HYPERLINK("http://x")'), layer('a,"b"\nc')], metric: { id: '', title: '', unit: '' }, curve: { points: [], chosen: null, uniform: [] },
     totals: { layers: 2, weights: 8, bytes: 32, bytesAfter: null, averageBits: null }, unlinkedTensors: [], notes: [],
   };
