@@ -35,6 +35,12 @@ export function missingArguments(machine: Machine, target: PyClass | PyFunction)
   if (!signature) return target instanceof PyClass && target.kind === 'dataclass' ? requiredFields(target) : [];
   return required(signature).filter((parameter) => !configurationFor(machine, target, signature.fn, parameter)).map((parameter) => parameter.name);
 }
+/** Names of the parameters that can be given by keyword, so that values found elsewhere can fill them. */
+export function keywordParameters(target: PyClass | PyFunction): string[] {
+  const signature = signatureOf(target);
+  if (!signature) return target instanceof PyClass && target.kind === 'dataclass' ? (target.fields ?? []).map((field) => field.name) : [];
+  return signature.parameters.filter((parameter) => parameter.kind !== 'varargs' && parameter.kind !== 'kwargs' && parameter.kind !== 'positional').map((parameter) => parameter.name);
+}
 const required = ({ fn, parameters }: NonNullable<ReturnType<typeof signatureOf>>): PyFunction['definition']['parameters'] =>
   parameters.filter((parameter) => parameter.kind !== 'varargs' && parameter.kind !== 'kwargs' && !fn.defaults.has(parameter.name));
 

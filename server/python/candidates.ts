@@ -6,7 +6,7 @@ import { findAttribute } from './evaluation/attributes';
 import { BudgetExceeded, PyRaise, type Machine } from './evaluation/machine';
 import type { ModuleScope } from './evaluation/scope';
 import { isModuleClass } from './library/types';
-import { missingArguments } from './arguments';
+import { keywordParameters, missingArguments } from './arguments';
 
 /** Does not throw: what cannot be decided is left out. */
 export function findCandidates(machine: Machine, module: ModuleScope): RootCandidate[] {
@@ -26,7 +26,7 @@ function statementCandidates(machine: Machine, module: ModuleScope, statement: S
     case 'class': {
       const cls = module.lookup(machine, statement.name);
       if (!(cls instanceof PyClass) || !looksLikeModule(cls)) return [];
-      return [{ name: statement.name, kind: 'class', span: cls.span ?? spanOf(statement), missingArguments: missingArguments(machine, cls) }];
+      return [{ name: statement.name, kind: 'class', span: cls.span ?? spanOf(statement), missingArguments: missingArguments(machine, cls), parameters: keywordParameters(cls) }];
     }
     case 'function': {
       const { definition } = statement;
@@ -35,7 +35,7 @@ function statementCandidates(machine: Machine, module: ModuleScope, statement: S
       if (!fn || !returnsModule(machine, fn, new Set())) return [];
       const missing = missingArguments(machine, fn);
       if (definition.name.startsWith('_') && missing.length > 0) return [];
-      return [{ name: definition.name, kind: 'function', span: spanOf(definition), missingArguments: missing }];
+      return [{ name: definition.name, kind: 'function', span: spanOf(definition), missingArguments: missing, parameters: keywordParameters(fn) }];
     }
     case 'assign': {
       const [target] = statement.targets;

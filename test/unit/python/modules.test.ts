@@ -183,3 +183,28 @@ test('a registry filled by decorators in another file is found when something is
   assert.deepEqual(rows(made.buildTree(at('model.py'), 'build').root), ['fc.weight [3,3]']);
   made.dispose();
 });
+
+test('candidates name the parameters that can be given by keyword', () => {
+  const made = workspace(`
+import torch.nn as nn
+from dataclasses import dataclass
+class Net(nn.Module):
+    def __init__(self, width, /, depth, *rest, heads=4, **other):
+        super().__init__()
+class Child(Net):
+    pass
+@dataclass
+class Fields(nn.Module):
+    rank: int
+    scale: float = 1.0
+def net(num_classes=10, **kwargs):
+    return Net(3, num_classes, **kwargs)
+model = net()
+`);
+  const found = new Map(made.rootCandidates(at('model.py')).map(({ name, parameters }) => [name, parameters]));
+  assert.deepEqual(found.get('Net'), ['depth', 'heads']);
+  assert.deepEqual(found.get('Child'), ['depth', 'heads']);
+  assert.deepEqual(found.get('Fields'), ['rank', 'scale']);
+  assert.deepEqual(found.get('net'), ['num_classes']);
+  assert.equal(found.get('model'), undefined);
+});
