@@ -63,7 +63,7 @@ export function analysis(options: AnalysisOptions): ModelAnalysis {
   };
 }
 
-export const settings = (changes: Partial<RuleSettings> = {}): RuleSettings => ({ ...ruleSettings(DEFAULT_SETTINGS), ...changes });
+export const settings = (changes: Partial<RuleSettings> = {}): RuleSettings => ({ ...ruleSettings({ ...DEFAULT_SETTINGS, minimumSqnrDb: 20 }), ...changes });
 
 /** The findings of one rule. */
 export function findings(code: string, model: ModelAnalysis, changes: Partial<RuleSettings> = {}): Finding[] {
