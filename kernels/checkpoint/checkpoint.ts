@@ -44,6 +44,8 @@ export interface TensorInfo {
   readonly bytes: number;
   /** Null when the file declares the tensor but holds no readable bytes for it (meta tensors, sparse parts). */
   readonly data: TensorLocation | null;
+  /** Path of the dict, list or module in the pickle whose keys the rest of the name is (`state_dict`); absent at the top. */
+  readonly container?: string;
   /** How the integers of a quantized tensor (QI8, QU8, QI32) stand for real numbers: (code - zero point) x scale. */
   readonly quantizer?: TensorQuantizer;
 }

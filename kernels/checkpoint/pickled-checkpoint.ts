@@ -31,15 +31,17 @@ export async function placeTensors(root: PickleValue, matcher: TensorMatcher, la
     problems.add('questionable', `the tensor ${shown(name)} cannot be read: ${message}`, 'Save the weights with torch.save or as safetensors', { tensor: name });
   });
   const tensors: TensorInfo[] = [];
-  for (const { name, record } of named) {
+  for (const { name, record, container } of named) {
     // Each may read the header of its storage.
     if (tensors.length % 5000 === 4999) await breathe(context);
-    tensors.push(place({ name: prefix + name, record }, layout, problems));
+    const info = place({ name: prefix + name, record }, layout, problems);
+    const holder = prefix + container;
+    tensors.push(holder === '' ? info : { ...info, container: holder });
   }
   return tensors;
 }
 
-function place({ name, record }: NamedRecord, layout: Layout, problems: ProblemList): TensorInfo {
+function place({ name, record }: Omit<NamedRecord, 'container'>, layout: Layout, problems: ProblemList): TensorInfo {
   const { quantizer: given } = record;
   const quantizer: TensorQuantizer | undefined = given && ('scale' in given ? { scheme: 'per_tensor', ...given } : {
     scheme: 'per_channel', axis: given.axis,

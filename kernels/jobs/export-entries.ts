@@ -21,14 +21,14 @@ export interface EntryContext {
 const COPY_BYTES = 2 ** 20;
 
 /** A tensor that stays as it is, byte for byte. */
-export function copyEntry(tensor: TensorInfo, context: EntryContext): SafetensorsEntry {
+export function copyEntry(name: string, tensor: TensorInfo, context: EntryContext): SafetensorsEntry {
   if (!tensor.data) throw new JobError(`the checkpoint declares "${tensor.name}" but holds no values for it, so it cannot be exported`);
   const total = elementCount(tensor.shape);
   const bits = DTYPE_BITS[tensor.dtype];
   // Whole bytes at every cut, also for types below 8 bits.
   const step = Math.max(8, Math.floor((COPY_BYTES * 8) / bits / 8) * 8);
   return {
-    name: tensor.name, dtype: tensor.dtype, shape: tensor.shape,
+    name, dtype: tensor.dtype, shape: tensor.shape,
     async write(sink) {
       for (let first = 0; first < total; first += step) {
         const count = Math.min(step, total - first);

@@ -82,24 +82,43 @@ function placeOf(tensor: TensorInfo): string | null {
   return data && data.storage !== undefined ? JSON.stringify([data.file, data.offset, data.strides ?? null, tensor.dtype, tensor.shape]) : null;
 }
 
+/**
+ * What the tensors are called in the export. Where all quantized weights lie in one dict of a pickle (`state_dict`), they
+ * are called by their keys there, so that the file loads as that dict did; unless two tensors would share a name.
+ */
+function exportNames(checkpoint: Checkpoint, weights: readonly QuantizedWeight[]): { nameOf: (tensor: TensorInfo) => string; note: string | null } {
+  const container = weights[0]?.weight.tensor.container;
+  const asStored = { nameOf: (tensor: TensorInfo): string => tensor.name, note: null };
+  if (container === undefined || weights.some(({ weight }) => weight.tensor.container !== container)) return asStored;
+  const nameOf = (tensor: TensorInfo): string => {
+    const rest = tensor.name.startsWith(`${container}.`) ? tensor.name.slice(container.length + 1) : '';
+    return rest === '' ? tensor.name : rest;
+  };
+  if (new Set(checkpoint.tensors.map(nameOf)).size !== checkpoint.tensors.length) return asStored;
+  return { nameOf, note: `names are the keys of ${container}` };
+}
+
 function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: EntryContext): { entries: SafetensorsEntry[]; packed: QuantizedWeight[]; notes: string[] } {
   const byTensor = new Map(weights.map((weight) => [weight.task.tensor, weight]));
   const byPlace = new Map(weights.flatMap((weight) => { const place = placeOf(weight.weight.tensor); return place ? [[place, weight] as const] : []; }));
   const notes: string[] = [];
   const packed: QuantizedWeight[] = [];
   const unpacked: string[] = [];
+  const { nameOf, note } = exportNames(checkpoint, weights);
+  if (note) notes.push(note);
   const entries = checkpoint.tensors.flatMap((tensor): SafetensorsEntry[] => {
+    const name = nameOf(tensor);
     const place = placeOf(tensor);
     const weight = byTensor.get(tensor.name) ?? (place ? byPlace.get(place) : undefined);
-    if (!weight) return [copyEntry(tensor, context)];
+    if (!weight) return [copyEntry(name, tensor, context)];
     if (weight.task.tensor !== tensor.name) notes.push(`${tensor.name} is tied to ${weight.task.tensor} and gets the same values`);
-    if (params.layout !== 'compressed-tensors') return [dequantizedEntry(tensor.name, weight, context)];
+    if (params.layout !== 'compressed-tensors') return [dequantizedEntry(name, weight, context)];
     if (!canPack(weight)) {
       unpacked.push(tensor.name);
-      return [dequantizedEntry(tensor.name, weight, context)];
+      return [dequantizedEntry(name, weight, context)];
     }
-    packed.push(weight.task.tensor === tensor.name ? weight : { ...weight, task: { ...weight.task, tensor: tensor.name } });
-    return packedEntries(tensor.name, weight, context);
+    packed.push({ ...weight, task: { ...weight.task, tensor: name } });
+    return packedEntries(name, weight, context);
   });
   if (params.layout === 'compressed-tensors' && packed.length === 0) {
     throw new JobError('the compressed-tensors layout packs integer formats only, and no layer has one that it can pack; choose the dequantized layout');
