@@ -9,6 +9,7 @@ after(async () => { await bench?.close(); });
 
 test('the report is clean for axe in high contrast', async () => {
   await bench.openFile('model.py');
+  await bench.goToLine(57);
   await bench.page.locator('.squiggly-info, .squiggly-warning').first().waitFor({ timeout: 60_000 });
   await bench.command('Bitlens: Show Sensitivity Report');
   const frame = await bench.webview('table.heat');

@@ -17,7 +17,7 @@ import { safetensors } from './safetensors';
 
 const FOLDER = path.join(repositoryRoot, 'test/lsp/annotated');
 const TARGET = 'int4-sym-g64';
-const SETTINGS = { targetFormat: TARGET, formats: [TARGET, 'int8-sym-channel'] };
+const SETTINGS = { targetFormat: TARGET, formats: [TARGET, 'int8-sym-channel'], minimumSqnrDb: 20 };
 
 interface Expected { line: number; start: number; end: number; code: string; text: string }
 
