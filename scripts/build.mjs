@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import esbuild from 'esbuild';
+import { writeNotices } from './notices.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
@@ -69,7 +70,8 @@ async function main() {
     console.log('watching');
     return;
   }
-  await Promise.all(jobs.map((job) => esbuild.build(job)));
+  const built = await Promise.all(jobs.map((job) => esbuild.build({ ...job, metafile: true })));
+  writeNotices(root, built.map(({ metafile }) => metafile), ['web-tree-sitter', 'tree-sitter-python'], path.join(dist, 'third-party-notices.txt'));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

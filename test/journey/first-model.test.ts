@@ -74,6 +74,22 @@ test('the report opens, answers to the keyboard, and is clean for axe in light a
   await bench.theme('dark');
 });
 
+test('the whole report fits a wide window', async () => {
+  await bench.theme('light');
+  await bench.page.keyboard.press('Control+b');
+  await bench.command('View: Toggle Maximize Editor Group');
+  const frame = await bench.webview('table.heat');
+  await frame.locator('figure.curve').waitFor();
+  await frame.evaluate(() => window.scrollTo(0, 0));
+  const layers = await frame.locator('table.heat tbody tr').count();
+  const chosen = await frame.locator('table.heat td.chosen').count();
+  assert.equal(chosen, layers, 'one format is framed for every layer');
+  await bench.screenshot('report-wide-light');
+  await bench.command('View: Toggle Maximize Editor Group');
+  await bench.page.keyboard.press('Control+b');
+  await bench.theme('dark');
+});
+
 test('the report exports as one self-contained HTML file', async () => {
   const out = path.join(bench.folder, 'exported.html');
   await bench.command('Bitlens: Export Report');
