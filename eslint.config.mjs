@@ -38,7 +38,7 @@ export default tseslint.config(
   door(['server/**/*.ts'], [noVscode, noNetwork, [['**/extension/**', '**/media/**'], 'server/ knows no client.'],
     [['**/kernels/wasm/**', '**/kernels/process/**', '**/kernels/numerics/**'], 'server/ has no numerics: ask the kernel process (server/kernel).']]),
   door(['extension/**/*.ts'], [noNetwork, [['**/kernels/**'], 'extension/ talks to the server only.'],
-    [['**/server/*/**'], 'extension/ imports message types (server/protocol) only.']]),
+    [['**/server/*/**'], 'extension/ imports messages (server/protocol, server/report-csv) only.']]),
   door(['media/**/*.ts'], [noVscode, noNetwork, [['**/kernels/**', '**/extension/**', '**/server/*/**'], 'media/ imports message types only.']]),
   {
     // Nothing goes to the network, by a global either.

@@ -3,7 +3,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { LayerDetail, ModelTarget, ReportData } from '../../server/protocol';
 import type { Context } from '../context';
-import { reportCsv } from '../report/csv';
+import { reportCsv } from '../../server/report-csv';
 import { askWhereTo, folderOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
 import { formatBytes } from '../ui/text';
 import { offer } from './command';

@@ -7,7 +7,8 @@ import type { LayerDetail, ReportData, ReportLayer, ReportMessageOut } from '../
 import { announce, h } from '../shared/dom';
 import { bytes, decibel, integer } from '../shared/numbers';
 import { curve } from './curve';
-import { download, toCsv } from './export';
+import { reportCsv } from '../../server/report-csv';
+import { download } from './download';
 import { heatMap } from './heat-map';
 import { layerDetail } from './layer-detail';
 import { layerTable, shownError } from './layer-table';
@@ -35,7 +36,7 @@ function matching(data: ReportData): readonly ReportLayer[] {
 function heading(data: ReportData): HTMLElement {
   const exports = host
     ? (['csv', 'json', 'html'] as const).map((kind) => h('button', { type: 'button', class: 'action', click: () => send({ type: 'export', kind }) }, `Export ${kind.toUpperCase()}`))
-    : [h('button', { type: 'button', class: 'action', click: () => download('sensitivity.csv', 'text/csv', toCsv(data)) }, 'Save CSV'),
+    : [h('button', { type: 'button', class: 'action', click: () => download('sensitivity.csv', 'text/csv', reportCsv(data)) }, 'Save CSV'),
       h('button', { type: 'button', class: 'action', click: () => download('sensitivity.json', 'application/json', JSON.stringify(data, null, 2)) }, 'Save JSON')];
   return h('header', {},
     h('div', {},

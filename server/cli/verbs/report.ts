@@ -1,7 +1,7 @@
 /** bitlens report: the sensitivity report as one HTML file, or as JSON or CSV by the name's ending. */
 import path from 'node:path';
 import { writeFileAtomic } from '../../analysis/atomic-file';
-import { reportCsv } from '../../report/csv';
+import { reportCsv } from '../../report-csv';
 import { reportHtml } from '../../report/html';
 import { UsageError } from '../arguments';
 import type { Verb } from '../context';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import * as fc from 'fast-check';
 import { isCancellation, isConnectionLost, messageOf, ServerDown } from '../../../extension/errors';
-import { reportCsv } from '../../../extension/report/csv';
+import { reportCsv } from '../../../server/report-csv';
 import { isCheckpointMessage, isReportMessage } from '../../../extension/report/messages';
 import { RestartPolicy } from '../../../extension/restart-policy';
 import { ProgressText, timeLeft } from '../../../extension/ui/progress-text';

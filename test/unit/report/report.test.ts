@@ -4,7 +4,7 @@ import path from 'node:path';
 import { tmpdir } from 'node:os';
 import test from 'node:test';
 import type { ReportData } from '../../../server/protocol';
-import { reportCsv } from '../../../server/report/csv';
+import { reportCsv } from '../../../server/report-csv';
 import { reportDocument, scriptJson } from '../../../server/report/html';
 import { bench } from '../analysis/fakes';
 import { checkpoint, linear, node, parameter, tree } from '../linking/build';
