@@ -24,6 +24,7 @@ export class JobHost {
   private shared: SharedState;
   private running: Running | null = null;
   private pastSteps = 0;
+  private onIdle: (() => void) | null = null;
 
   constructor(private readonly file: string, readonly threads: number, private readonly memoryMb: number) {
     this.shared = SharedState.create(threads);
@@ -61,6 +62,13 @@ export class JobHost {
     }, CANCEL_GRACE_MS));
   }
 
+  /** Cancels the job that runs, so that it takes its unfinished files along, and calls back when there is none. */
+  stop(then: () => void): void {
+    if (!this.running) return then();
+    this.onIdle = then;
+    this.cancel(this.running.job);
+  }
+
   private start(): Worker {
     const { file, threads, memoryMb } = this;
     const thread = new Worker(file, {
@@ -93,6 +101,7 @@ export class JobHost {
     const { running } = this;
     this.running = null;
     for (const timer of running?.timers ?? []) clearTimeout(timer);
+    if (running) this.onIdle?.();
     return running;
   }
 

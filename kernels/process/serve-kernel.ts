@@ -14,18 +14,20 @@ export function serveKernel(options: { readonly workerFile: string }): void {
   lowerPriority();
   const exit = (code: number): void => process.exit(code);
   const writer = new AnswerWriter();
-  writer.onError(() => exit(0));
   const refuse = ({ reason, fatal, id }: FrameProblem): void => {
     const answer = { jsonrpc: '2.0', id: id ?? null, error: { code: ErrorCode.invalidRequest, message: reason } } as unknown as Message;
     void writer.write(answer).catch(() => undefined).then(() => { if (fatal) exit(EXIT_GARBAGE); });
   };
-  new Session(new FrameReader(process.stdin, MAX_REQUEST_BYTES, refuse), writer, { workerFile: options.workerFile, exit }).listen();
+  const session = new Session(new FrameReader(process.stdin, MAX_REQUEST_BYTES, refuse), writer, { workerFile: options.workerFile, exit });
+  const leave = (): void => session.leave();
+  writer.onError(leave);
+  session.listen();
 
   // The parent's death closes stdin; where something else holds the other end open, its changed pid shows it.
-  process.stdin.on('end', () => exit(0)).on('close', () => exit(0)).on('error', () => exit(0));
+  process.stdin.on('end', leave).on('close', leave).on('error', leave);
   const parent = process.ppid;
-  setInterval(() => { if (process.ppid !== parent) exit(0); }, PARENT_POLL_MS);
-  process.on('SIGTERM', () => exit(0));
+  setInterval(() => { if (process.ppid !== parent) leave(); }, PARENT_POLL_MS);
+  process.on('SIGTERM', leave).on('SIGHUP', leave);
   // An interrupt in a terminal reaches the whole group; what it means for the job is for the program in charge to say.
   process.on('SIGINT', () => undefined);
 }

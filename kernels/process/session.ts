@@ -19,18 +19,27 @@ export class Session {
   private host: JobHost | null = null;
   private idleTimer: NodeJS.Timeout | undefined;
   private idleMs = 0;
+  private leaving = false;
   private readonly connection: MessageConnection;
 
   constructor(reader: MessageReader, writer: MessageWriter, private readonly options: SessionOptions) {
     const connection = this.connection = createMessageConnection(reader, writer, NullLogger);
     connection.onRequest(METHODS.initialize, (params: unknown) => this.initialize(params));
     connection.onRequest(METHODS.run, (params: unknown, token: CancellationToken) => this.run(params, token));
-    connection.onNotification(METHODS.shutdown, () => options.exit(0));
+    connection.onNotification(METHODS.shutdown, () => this.leave());
     connection.onError(() => undefined);
   }
 
   listen(): void {
     this.connection.listen();
+  }
+
+  /** Ends the process once the running job has stopped and cleaned up; {@link JobHost.cancel} bounds how long that takes. */
+  leave(): void {
+    if (this.leaving) return;
+    this.leaving = true;
+    if (this.host) this.host.stop(() => this.options.exit(0));
+    else this.options.exit(0);
   }
 
   private initialize(value: unknown): InitializeResult {

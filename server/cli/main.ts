@@ -96,7 +96,7 @@ async function runVerb(verb: Verb, args: Arguments): Promise<number> {
     if (interrupts > 1) process.exit(INTERRUPTED);
     cancel.abort(new JobCancelled());
   };
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt).on('SIGHUP', interrupt);
   const progress = new Progress(process.stderr, !args.has('quiet') && (process.stderr.isTTY === true || args.has('progress')));
   let opened: Analysis | null = null;
   try {
