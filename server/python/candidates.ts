@@ -1,6 +1,6 @@
 /** What in a file can be the root of a tree: module classes, functions that return a module, instances at the top level. */
 import type { RootCandidate } from './module-tree';
-import { spanOf, type Expr, type Stmt } from './syntax/ast';
+import { spanOf, type Definition, type Expr, type Stmt } from './syntax/ast';
 import { Instance, PyClass, PyFunction, UnknownValue, type Value } from './values/values';
 import { findAttribute } from './evaluation/attributes';
 import { BudgetExceeded, PyRaise, type Machine } from './evaluation/machine';
@@ -8,12 +8,16 @@ import type { ModuleScope } from './evaluation/scope';
 import { isModuleClass } from './library/types';
 import { keywordParameters, missingArguments } from './arguments';
 
+/** What is known of functions so far, and which ones are being looked at. */
+interface Search { readonly known: Map<Definition, boolean>; readonly open: Set<Definition>; cut: boolean }
+
 /** Does not throw: what cannot be decided is left out. */
 export function findCandidates(machine: Machine, module: ModuleScope): RootCandidate[] {
   const found = new Map<string, RootCandidate>();
+  const search: Search = { known: new Map(), open: new Set(), cut: false };
   for (const chunk of module.chunks) {
     try {
-      for (const statement of chunk.statements()) for (const candidate of statementCandidates(machine, module, statement)) found.set(candidate.name, candidate);
+      for (const statement of chunk.statements()) for (const candidate of statementCandidates(machine, module, statement, search)) found.set(candidate.name, candidate);
     } catch (error) {
       if (!(error instanceof PyRaise || error instanceof BudgetExceeded || error instanceof RangeError)) throw error;
     }
@@ -21,7 +25,7 @@ export function findCandidates(machine: Machine, module: ModuleScope): RootCandi
   return [...found.values()];
 }
 
-function statementCandidates(machine: Machine, module: ModuleScope, statement: Stmt): RootCandidate[] {
+function statementCandidates(machine: Machine, module: ModuleScope, statement: Stmt, search: Search): RootCandidate[] {
   switch (statement.kind) {
     case 'class': {
       const cls = module.lookup(machine, statement.name);
@@ -30,9 +34,11 @@ function statementCandidates(machine: Machine, module: ModuleScope, statement: S
     }
     case 'function': {
       const { definition } = statement;
+      // Its own body first: files of models register hundreds of functions, and running all those decorators takes its time.
+      if (!returnsModule(machine, definition, module, search)) return [];
       const value = module.lookup(machine, definition.name);
       const fn = value instanceof PyFunction ? value : null;
-      if (!fn || !returnsModule(machine, fn, new Set())) return [];
+      if (!fn || (fn.definition !== definition && !returnsModule(machine, fn.definition, fn.closure.module, search))) return [];
       const missing = missingArguments(machine, fn);
       if (definition.name.startsWith('_') && missing.length > 0) return [];
       return [{ name: definition.name, kind: 'function', span: spanOf(definition), missingArguments: missing, parameters: keywordParameters(fn) }];
@@ -40,13 +46,13 @@ function statementCandidates(machine: Machine, module: ModuleScope, statement: S
     case 'assign': {
       const [target] = statement.targets;
       if (target?.kind !== 'name' || statement.value.kind !== 'call') return [];
-      if (!givesModule(machine, statement.value, new Map(), module, new Set())) return [];
+      if (!givesModule(machine, statement.value, new Map(), module, search)) return [];
       return [{ name: target.name, kind: 'instance', span: spanOf(statement), missingArguments: [] }];
     }
     case 'if': case 'try': case 'with': {
       const blocks = statement.kind === 'if' ? [...statement.then, ...statement.otherwise] : statement.body;
       if (statement.kind === 'if' && isMainGuard(statement.test)) return [];
-      return blocks.flatMap((inner) => statementCandidates(machine, module, inner));
+      return blocks.flatMap((inner) => statementCandidates(machine, module, inner, search));
     }
     default: return [];
   }
@@ -62,9 +68,22 @@ export function looksLikeModule(cls: PyClass): boolean {
 }
 
 /** Whether a function returns a module, judged by its return statements alone. */
-function returnsModule(machine: Machine, fn: PyFunction, seen: Set<PyFunction>): boolean {
-  if (seen.has(fn) || seen.size > 40) return false;
-  seen.add(fn);
+function returnsModule(machine: Machine, definition: Definition, module: ModuleScope, search: Search): boolean {
+  const known = search.known.get(definition);
+  if (known !== undefined) return known;
+  if (search.open.has(definition) || search.open.size > 40) { search.cut = true; return false; }
+  const outer = search.cut;
+  search.cut = false;
+  search.open.add(definition);
+  let found: boolean;
+  try { found = returnedModule(machine, definition, module, search); } finally { search.open.delete(definition); }
+  // A "no" that rests on a function still being looked at holds only there.
+  if (found || !search.cut) search.known.set(definition, found);
+  search.cut ||= outer;
+  return found;
+}
+
+function returnedModule(machine: Machine, definition: Definition, module: ModuleScope, search: Search): boolean {
   const locals = new Map<string, Expr[]>();
   const returns: Expr[] = [];
   const walk = (statements: readonly Stmt[]): void => {
@@ -78,15 +97,15 @@ function returnsModule(machine: Machine, fn: PyFunction, seen: Set<PyFunction>):
       else if (node.kind === 'try') { walk(node.body); node.handlers.forEach((handler) => walk(handler.body)); }
     }
   };
-  walk(fn.definition.body.statements());
-  return returns.some((value) => givesModule(machine, value, locals, fn.closure.module, seen));
+  walk(definition.body.statements());
+  return returns.some((value) => givesModule(machine, value, locals, module, search));
 }
 
 const KEEPING = new Set(['to', 'cuda', 'cpu', 'eval', 'train', 'half', 'float', 'bfloat16', 'double', 'requires_grad_', 'apply']);
 
-function givesModule(machine: Machine, node: Expr, locals: ReadonlyMap<string, readonly Expr[]>, module: ModuleScope, seen: Set<PyFunction>, depth = 0): boolean {
+function givesModule(machine: Machine, node: Expr, locals: ReadonlyMap<string, readonly Expr[]>, module: ModuleScope, search: Search, depth = 0): boolean {
   if (depth > 12) return false;
-  const again = (inner: Expr): boolean => givesModule(machine, inner, locals, module, seen, depth + 1);
+  const again = (inner: Expr): boolean => givesModule(machine, inner, locals, module, search, depth + 1);
   switch (node.kind) {
     case 'name': return (locals.get(node.name) ?? []).some(again);
     case 'conditional': return again(node.then) || again(node.otherwise);
@@ -95,7 +114,7 @@ function givesModule(machine: Machine, node: Expr, locals: ReadonlyMap<string, r
       if (node.callee.kind === 'attribute' && KEEPING.has(node.callee.name)) return again(node.callee.object);
       const callee = resolve(machine, node.callee, locals, module);
       if (callee instanceof PyClass) return isModuleClass(callee) || looksLikeModule(callee);
-      if (callee instanceof PyFunction) return returnsModule(machine, callee, seen);
+      if (callee instanceof PyFunction) return returnsModule(machine, callee.definition, callee.closure.module, search);
       if (callee instanceof UnknownValue) return false;
       // `partial`, `build_model_with_cfg(Net, …)`: a function given a module class usually builds it.
       return false;

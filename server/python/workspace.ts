@@ -2,7 +2,8 @@
 import path from 'node:path';
 import type { ModuleTree, RootCandidate } from './module-tree';
 import { spanOf } from './syntax/ast';
-import { SourceFile, type TextChange } from './syntax/source-file';
+import { compareLayouts, moveSpans, type FileMove } from './reuse';
+import { Reading, recordReading, SourceFile, type Layout, type TextChange } from './syntax/source-file';
 import { Instance, PyClass, PyFunction, type Value } from './values/values';
 import { getAttribute } from './evaluation/attributes';
 import { callValue } from './evaluation/calls';
@@ -21,7 +22,9 @@ export interface PythonHost {
   roots(): readonly string[];
 }
 
-interface Cached<T> { readonly value: T; readonly depends: ReadonlyMap<string, number> }
+/** A file as a result saw it; without a layout it was not there. */
+interface Seen { readonly version: number; readonly layout: Layout | null }
+interface Cached<T> { readonly value: T; readonly depends: ReadonlyMap<string, Seen>; readonly reading: Reading }
 
 /** Unopened files kept parsed at most; beyond it the longest unused go. */
 const MAX_KEPT = 400;
@@ -113,15 +116,37 @@ export class PythonWorkspace {
 
   private cached<T>(cache: Map<string, Cached<T>>, key: string, make: (session: Session) => T): T {
     const known = cache.get(key);
-    if (known && [...known.depends].every(([file, version]) => (this.source(file)?.version ?? -1) === version)) return known.value;
+    const kept = known && this.stillRight(known);
+    if (kept) { if (kept !== known) cache.set(key, kept); return kept.value; }
     const session = new Session(this);
-    const value = make(session);
+    const reading = new Reading();
+    const value = recordReading(reading, () => make(session));
     cache.delete(key);
-    cache.set(key, { value, depends: session.depends });
+    cache.set(key, { value, depends: session.depends, reading });
     if (cache.size > MAX_RESULTS) cache.delete(cache.keys().next().value!);
     this.trim(session);
     return value;
   }
+
+  /** The result as it would be made now, when what it was made from is still there; else null. */
+  private stillRight<T>(known: Cached<T>): Cached<T> | null {
+    const changed: [string, Seen][] = [];
+    for (const [file, { version, layout }] of known.depends) {
+      const now = this.source(file);
+      if ((now?.version ?? -1) === version) continue;
+      if (!now || !layout) return null;
+      changed.push([file, { version: now.version, layout: now.source.layout() }]);
+    }
+    if (changed.length === 0) return known;
+    const moves = new Map<string, NonNullable<FileMove>>();
+    for (const [file, { layout }] of changed) {
+      const compared = compareLayouts(known.depends.get(file)!.layout!, layout!, known.reading);
+      if (!compared) return null;
+      if (compared.move) moves.set(file, compared.move);
+    }
+    return { value: moves.size > 0 ? moveSpans(known.value, moves) : known.value, depends: new Map([...known.depends, ...changed]), reading: known.reading };
+  }
+
   private trim(session: Session): void {
     let excess = this.sources.size - MAX_KEPT;
     for (const [file, { source, open }] of this.sources) {
@@ -136,8 +161,8 @@ export class PythonWorkspace {
 
 /** One evaluation's view of the workspace: modules made once, and what they were read from. */
 class Session implements ModuleFinder {
-  /** Version of every file that was read, -1 for those that were looked for and not there. */
-  readonly depends = new Map<string, number>();
+  /** Every file that was read as it was then; version -1 for those that were looked for and not there. */
+  readonly depends = new Map<string, Seen>();
   private readonly modules = new Map<string, ModuleScope>();
 
   constructor(private readonly workspace: PythonWorkspace) {}
@@ -146,7 +171,7 @@ class Session implements ModuleFinder {
     const known = this.modules.get(file);
     if (known) return known;
     const found = this.workspace.source(file);
-    this.depends.set(file, found?.version ?? -1);
+    this.depends.set(file, { version: found?.version ?? -1, layout: found?.source.layout() ?? null });
     if (!found) return undefined;
     const made = new ModuleScope(this.nameOf(file), file, path.basename(file) === '__init__.py', found.source.chunks());
     this.modules.set(file, made);
@@ -227,7 +252,7 @@ function evaluateRoot(session: Session, file: string, name: string, args: Readon
   }
   const maker = new TreeMaker(machine);
   const root = maker.root(value, name, span);
-  return { root, unknowns: machine.notes, assumptions: machine.assumptions, files: [...session.depends].filter(([, version]) => version >= 0).map(([path_]) => path_) };
+  return { root, unknowns: machine.notes, assumptions: machine.assumptions, files: [...session.depends].filter(([, { version }]) => version >= 0).map(([path_]) => path_) };
 }
 
 /** Runs the constructor on an instance that the caller keeps. */

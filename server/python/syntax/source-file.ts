@@ -24,6 +24,22 @@ export interface Chunk extends Anchor {
   statements(): readonly Stmt[];
 }
 
+/** Which syntax an evaluation has looked at: it does not depend on the rest. */
+export class Reading {
+  readonly chunks = new Set<FileChunk>();
+  readonly bodies = new Set<FunctionBody>();
+}
+let reading: Reading | null = null;
+/** Runs `work` and notes in `into` what it reads. */
+export function recordReading<T>(into: Reading, work: () => T): T {
+  const outer = reading;
+  reading = into;
+  try { return work(); } finally { reading = outer; }
+}
+
+/** The top-level statements of a file at one moment, and the line that each started on then. */
+export interface Layout { readonly chunks: readonly FileChunk[]; readonly lines: readonly number[] }
+
 /** More broken lines than anybody has half typed: the text is something else than Python. */
 const MAX_REPAIRS = 40;
 
@@ -33,6 +49,7 @@ export class SourceFile {
   private read: { tree: Tree; text: string } | null = null;
   private lineStarts: number[] | null = null;
   private cached: readonly FileChunk[] | null = null;
+  private cachedLayout: Layout | null = null;
   private previous = new Map<string, FileChunk[]>();
   /** Counts changes: a result made at one revision is stale at the next. */
   revision = 0;
@@ -89,6 +106,11 @@ export class SourceFile {
     return chunks;
   }
 
+  layout(): Layout {
+    const chunks = this.chunks();
+    return (this.cachedLayout ??= { chunks, lines: chunks.map((chunk) => chunk.line) });
+  }
+
   /** The node of a top-level statement in the tree as it is now. */
   nodeAt(index: number): Node | null { return this.readable().tree.rootNode.namedChild(index); }
   nodeFrom(line: number, column: number): Node | null { return this.readable().tree.rootNode.descendantForPosition({ row: line, column }); }
@@ -131,6 +153,7 @@ export class SourceFile {
       if (same) same.push(chunk); else this.previous.set(chunk.text, [chunk]);
     }
     this.cached = null;
+    this.cachedLayout = null;
   }
 
   private starts(): number[] {
@@ -164,7 +187,7 @@ export class FileChunk implements Chunk {
   readonly names: ReadonlySet<string>;
   readonly hasEffect: boolean;
   line: number;
-  private lowered: readonly Stmt[] | null = null;
+  private lowered: { readonly statements: readonly Stmt[]; readonly bodies: readonly FunctionBody[]; readonly brokenOutside: boolean } | null = null;
 
   constructor(private readonly source: SourceFile, node: Node, whole: string, readonly text: string, public index: number) {
     this.file = source.path;
@@ -178,16 +201,37 @@ export class FileChunk implements Chunk {
   }
 
   statements(): readonly Stmt[] {
-    if (this.lowered) return this.lowered;
-    const node = this.source.nodeAt(this.index);
-    return (this.lowered = node ? lowerStatement(node, this.lowering()) : []);
+    reading?.chunks.add(this);
+    return this.lower().statements;
   }
 
-  private lowering(): Lowering {
+  /** Bodies of the functions that are in no other function, in order. */
+  get bodies(): readonly FunctionBody[] { return this.lower().bodies; }
+  /** Whether something outside these bodies could not be parsed. */
+  get brokenOutside(): boolean { return this.lower().brokenOutside; }
+
+  private lower(): NonNullable<FileChunk['lowered']> {
+    if (this.lowered) return this.lowered;
+    const node = this.source.nodeAt(this.index);
+    if (!node) return (this.lowered = { statements: [], bodies: [], brokenOutside: true });
+    const bodies: FunctionBody[] = [];
+    const statements = lowerStatement(node, this.lowering((body) => bodies.push(body), node.startIndex));
+    bodies.sort((a, b) => a.start - b.start);
+    return (this.lowered = { statements, bodies, brokenOutside: this.hasError && brokenOutside(node, node.startIndex, bodies) });
+  }
+
+  private lowering(made?: (body: FunctionBody) => void, offset = 0): Lowering {
     const baseLine = this.line;
-    return { anchor: this, baseLine, text: this.source.readText, body: (node) => {
+    const text = this.source.readText;
+    return { anchor: this, baseLine, text, body: (node) => {
       const at = node.startPosition;
-      return new LazyBody(() => this.bodyAt(at.row - baseLine, at.column));
+      const make = () => this.bodyAt(at.row - baseLine, at.column);
+      const block = made ? node.childForFieldName('body') : null;
+      const to = block?.endPosition ?? at;
+      const body = new FunctionBody(make, (block?.startIndex ?? node.startIndex) - offset, (block?.endIndex ?? node.startIndex) - offset,
+        { row: to.row - baseLine, column: to.column }, this.text);
+      made?.(body);
+      return body;
     } };
   }
 
@@ -199,11 +243,39 @@ export class FileChunk implements Chunk {
   }
 }
 
-class LazyBody implements Body {
+const GAP = /(?:\s|#[^\n]*)*/y;
+
+interface Point { readonly row: number; readonly column: number }
+
+/** The body of a function, made when somebody looks into it. Offsets, and rows of positions, are relative to its chunk. */
+export class FunctionBody implements Body {
   private made: { statements: readonly Stmt[]; isGenerator: boolean } | null = null;
-  constructor(private readonly make: () => { statements: readonly Stmt[]; isGenerator: boolean }) {}
-  statements(): readonly Stmt[] { return (this.made ??= this.make()).statements; }
-  get isGenerator(): boolean { return (this.made ??= this.make()).isGenerator; }
+  private next: { readonly offset: number; readonly at: Point; readonly sameLine: boolean } | null = null;
+  constructor(private readonly make: () => { statements: readonly Stmt[]; isGenerator: boolean },
+    readonly start: number, readonly end: number, readonly to: Point, private readonly chunkText: string) {}
+  /** Where the code goes on behind it, comments and empty lines left out. */
+  get resume(): { readonly offset: number; readonly at: Point; readonly sameLine: boolean } {
+    if (this.next) return this.next;
+    GAP.lastIndex = this.end;
+    const [gap] = GAP.exec(this.chunkText)!;
+    const lineEnd = gap.lastIndexOf('\n');
+    const at = lineEnd < 0 ? { row: this.to.row, column: this.to.column + gap.length } : { row: this.to.row + gap.split('\n').length - 1, column: gap.length - lineEnd - 1 };
+    return (this.next = { offset: this.end + gap.length, at, sameLine: lineEnd < 0 });
+  }
+  statements(): readonly Stmt[] { return this.read().statements; }
+  get isGenerator(): boolean { return this.read().isGenerator; }
+  private read(): { statements: readonly Stmt[]; isGenerator: boolean } {
+    reading?.bodies.add(this);
+    return (this.made ??= this.make());
+  }
+}
+
+/** Whether a node that could not be parsed lies outside the bodies. */
+function brokenOutside(node: Node, offset: number, bodies: readonly FunctionBody[]): boolean {
+  if (!node.hasError) return false;
+  if (bodies.some(({ start, end }) => node.startIndex >= offset + start && node.endIndex <= offset + end)) return false;
+  if (node.type === 'ERROR' || node.isMissing) return true;
+  return node.children.some((child) => brokenOutside(child, offset, bodies));
 }
 
 function hasYield(node: Node): boolean {
