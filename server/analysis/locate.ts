@@ -87,7 +87,8 @@ export async function discover(query: DiscoveryQuery): Promise<OpenedCheckpoint>
     const { fit, link } = chosen.attempt;
     const parameters = link.layers.reduce((sum, layer) => sum + layer.tensors.length, 0);
     const share = parameters > 0 ? ((link.matched ?? 0) + (link.absorbed ?? 0)) / parameters : 0;
-    const score = fit.score - fit.missing - fit.misshaped;
+    // Of a checkpoint that the defaults fit and one of another size, the first is this model's.
+    const score = fit.score - fit.missing - fit.misshaped - (chosen.attempt.loosened ? 0.5 : 0);
     if (share >= LEAST_SHARE && fit.score > 0 && (!best || score > best.score)) best = { path: file, checkpoint, chosen, score, share };
   }
   if (best) {

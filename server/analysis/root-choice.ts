@@ -2,7 +2,7 @@
 import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import type { LinkResult } from '../linking/layer';
 import { link } from '../linking/link';
-import type { ModuleNode, ModuleTree, RootCandidate } from '../python/module-tree';
+import { UNKNOWN_ARGUMENT, type ModuleNode, type ModuleTree, type RootCandidate } from '../python/module-tree';
 import type { RootChoice } from './model-analysis';
 import { argumentsFrom, tiesEmbeddings, type ModelValues } from './model-values';
 import type { PythonPort } from './ports';
@@ -16,6 +16,8 @@ export interface Attempt {
   readonly args: Readonly<Record<string, unknown>> | null;
   /** Where the arguments come from; null when the class was built as it stands. */
   readonly argsFrom: string | null;
+  /** Parameters whose defaults contradict the checkpoint and were taken as unknown. */
+  readonly loosened?: readonly string[];
   readonly fit: Fit;
 }
 
@@ -127,6 +129,47 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
   return best;
 }
 
+/** Options beyond this many are not tried one by one. */
+const MAX_OPTIONS = 16;
+/** Candidates whose defaults are put in question when none fits as it stands. */
+const MAX_LOOSENED = 6;
+
+const fitsWholly = ({ fit, link: linked }: Attempt): boolean => fit.missing === 0 && fit.misshaped === 0 && linked.unlinkedTensors.length === 0;
+
+/**
+ * A published checkpoint is often built with other sizes than the constructor's defaults, and only the checkpoint tells.
+ * Where the defaults contradict it, they are taken as unknown: first the sizes, then flags and other options, of which
+ * those that explain nothing are put back. The attempt as it stands remains when this explains no more.
+ */
+async function loosen(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
+  const open = (made.candidate.adjustable ?? []).filter(({ name }) => !made.args || !Object.hasOwn(made.args, name));
+  if (!query.checkpoint || query.args || open.length === 0 || fitsWholly(made)) return made;
+  const options = { tieEmbeddings: tiesEmbeddings(query.values) };
+  const make = async (names: readonly string[]): Promise<Attempt> => {
+    query.signal?.throwIfAborted();
+    const tree = await builder.build(made.candidate.name, { ...made.args, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])) });
+    if (!tree) return made;
+    const linked = link(tree, query.checkpoint, options);
+    return { ...made, tree, link: linked, loosened: names, fit: fitOf(tree, linked) };
+  };
+  const sizes = open.filter(({ kind }) => kind === 'size').map(({ name }) => name);
+  const others = open.filter(({ kind }) => kind === 'option').map(({ name }) => name);
+  let best = made;
+  if (sizes.length > 0) {
+    const sized = await make(sizes);
+    if (compareFit(sized.fit, best.fit) < 0) best = sized;
+  }
+  if (others.length === 0 || others.length > MAX_OPTIONS || fitsWholly(best)) return best;
+  const all = await make([...sizes, ...others]);
+  if (compareFit(all.fit, best.fit) >= 0) return best;
+  best = all;
+  for (const name of others) {
+    const without = await make(best.loosened!.filter((other) => other !== name));
+    if (compareFit(without.fit, best.fit) <= 0) best = without;
+  }
+  return best;
+}
+
 /** Parameters worth filling: every one the candidate lists, else those without a value and those built from defaults. */
 function parametersOf(candidate: RootCandidate, made: Attempt | null): readonly string[] {
   if (candidate.parameters) return candidate.parameters;
@@ -164,7 +207,8 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     const named = candidates.find((candidate) => candidate.name === only);
     const made = await attempt(query, builder, named ?? strayCandidate(query.file, only));
     if (!made || (!named && made.tree.root.kind === 'unknown')) throw noSuchClass(query.file, only, candidates);
-    return { attempt: made, choice: choiceOf(made, `named ${query.namedBy ?? 'by the caller'}${fitText(made, query.checkpoint)}`, candidates) };
+    const fitted = await loosen(query, builder, made);
+    return { attempt: fitted, choice: choiceOf(fitted, `named ${query.namedBy ?? 'by the caller'}${fitText(fitted, query.checkpoint)}`, candidates) };
   }
   const attempts: Attempt[] = [];
   for (const candidate of candidates.slice(0, MAX_CANDIDATES)) {
@@ -174,7 +218,13 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
   if (attempts.length === 0) return null;
   const inner = innerClasses(attempts, query.file);
   const bound = query.checkpoint !== null && attempts.some(({ fit }) => fit.score > 0);
-  const ranked = [...attempts].sort((a, b) => compareAttempts(a, b, inner, bound));
+  let ranked = [...attempts].sort((a, b) => compareAttempts(a, b, inner, bound));
+  if (bound && !fitsWholly(ranked[0]!)) {
+    const questioned = [ranked[0]!, ...ranked.slice(1).filter(({ candidate }) => !inner.has(candidate.name) && candidate.adjustable?.length)].slice(0, MAX_LOOSENED);
+    const others = ranked.filter((made) => !questioned.includes(made));
+    for (const made of questioned) others.push(await loosen(query, builder, made));
+    ranked = others.sort((a, b) => compareAttempts(a, b, inner, bound));
+  }
   const winner = ranked[0]!;
   return { attempt: winner, choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound), candidates) };
 }
@@ -191,7 +241,8 @@ function noSuchClass(file: string, name: string, candidates: readonly RootCandid
 }
 
 function choiceOf(made: Attempt, reason: string, candidates: readonly RootCandidate[]): RootChoice {
-  const built = made.argsFrom === null ? '' : `; constructor arguments from ${made.argsFrom}`;
+  const given = made.argsFrom === null ? '' : `; constructor arguments from ${made.argsFrom}`;
+  const built = made.loosened ? `${given}; the defaults of ${shortList(made.loosened)} do not fit it and count as unknown` : given;
   return {
     name: made.candidate.name,
     span: made.tree.root.classSpan ?? made.candidate.span,
@@ -199,6 +250,8 @@ function choiceOf(made: Attempt, reason: string, candidates: readonly RootCandid
     alternatives: candidates.filter((candidate) => candidate.name !== made.candidate.name),
   };
 }
+
+const shortList = (names: readonly string[]): string => (names.length > 4 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', '));
 
 function fitText(made: Attempt, checkpoint: Checkpoint | null): string {
   if (!checkpoint) return '';

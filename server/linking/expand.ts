@@ -56,6 +56,26 @@ function holdsMore(names: NameNode): boolean {
   return false;
 }
 
+/** Are the tensors at a place those of this module: every one it must have, of a shape it allows, and no other? */
+function accountsFor(module: ModuleNode, names: NameNode): boolean {
+  if (module.kind === 'unknown' || module.unknown) return false;
+  const own = new Map(module.parameters.filter(({ persistent }) => persistent).map((parameter) => [parameter.name, parameter]));
+  const inner = new Map(module.children.map((child) => [child.path.slice(child.path.lastIndexOf('.') + 1), child]));
+  for (const [segment, child] of names.children) {
+    if (child.tensor) {
+      const parameter = own.get(segment);
+      if (!parameter || !shapeAllows(parameter.shape, child.tensor.shape)) return false;
+    } else {
+      const below = inner.get(segment) ?? inner.get('*');
+      if (!below || (!isOpen(below) && !accountsFor(below, child))) return false;
+    }
+  }
+  for (const [name, { optional }] of own) if (!optional && !names.children.has(name) && !FILLED_IN.has(name)) return false;
+  return module.children.every((child) => child.optional || child.path.endsWith('*') || !mustHold(child) || names.children.has(child.path.slice(child.path.lastIndexOf('.') + 1)));
+}
+const mustHold = (module: ModuleNode): boolean => module.kind !== 'unknown' && !module.optional
+  && (module.parameters.some(({ persistent, optional, name }) => persistent && !optional && !FILLED_IN.has(name)) || module.children.some((child) => !child.path.includes('*') && mustHold(child)));
+
 const hasTensors = (names: NameNode | null): boolean => names !== null && !unusedBelow(names).next().done;
 
 export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expansion {
@@ -78,6 +98,16 @@ export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expans
       if (found > most || (found === most && winner.optional && !module.optional)) { winner = module; most = found; }
     }
     return winner;
+  };
+
+  /** Of the modules one may stand for, the only one whose names and shapes are what the checkpoint has there; else itself. */
+  const settle = (module: ModuleNode, names: NameNode | null): ModuleNode => {
+    if (!bound || !module.alternatives || !names) return module;
+    const fitting = module.alternatives.filter((option) => accountsFor(option, names));
+    const [first] = fitting;
+    if (!first || fitting.some((option) => option.qualifiedName !== first.qualifiedName)) return module;
+    const { optional: _, ...settled } = first;
+    return { ...settled, path: module.path, children: module.children };
   };
 
   const bindParameters = (module: ModuleNode, path: readonly string[], names: NameNode | null): BoundParameter[] => {
@@ -140,10 +170,11 @@ export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expans
   };
 
   const visit = (node: PatternNode, names: NameNode | null, path: readonly string[], within: ModuleNode | null): void => {
-    const module = choose(node, names, within);
-    if (node.modules.length > 0 && !module) return;
-    if (module && bound && module.optional && !hasTensors(names)) return;
-    const owner = module ?? within;
+    const chosen = choose(node, names, within);
+    if (node.modules.length > 0 && !chosen) return;
+    if (chosen && bound && chosen.optional && !hasTensors(names)) return;
+    const owner = chosen ?? within;
+    const module = chosen ? settle(chosen, names) : null;
     if (module) {
       const parameters = bindParameters(module, path, names);
       if (parameters.length > 0) result.instances.push({ path: path.join('.'), module, parameters });

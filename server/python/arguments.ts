@@ -1,6 +1,7 @@
 /** What a root is built with: arguments given by the user, else defaults, else configurations the source itself supplies. */
+import { isUnknownArgument, type RootCandidate } from './module-tree';
 import type { Expr } from './syntax/ast';
-import { PyClass, PyDict, PyFloat, PyFunction, PyList, type Arguments, type Value } from './values/values';
+import { PyClass, PyDict, PyFloat, PyFunction, PyList, PyTuple, type Arguments, type Value } from './values/values';
 import { callValue, noArguments } from './evaluation/calls';
 import { evaluate } from './evaluation/expressions';
 import type { Machine } from './evaluation/machine';
@@ -44,10 +45,28 @@ export function keywordParameters(target: PyClass | PyFunction): string[] {
 const required = ({ fn, parameters }: NonNullable<ReturnType<typeof signatureOf>>): PyFunction['definition']['parameters'] =>
   parameters.filter((parameter) => parameter.kind !== 'varargs' && parameter.kind !== 'kwargs' && !fn.defaults.has(parameter.name));
 
+/** Parameters whose default is a plain value or a configuration object: what a checkpoint may have been built with otherwise. */
+export function adjustableParameters(machine: Machine, target: PyClass | PyFunction): NonNullable<RootCandidate['adjustable']> {
+  const signature = signatureOf(target);
+  if (!signature) return [];
+  return signature.parameters.flatMap((parameter): { name: string; kind: 'size' | 'option' }[] => {
+    const { name } = parameter;
+    const value = signature.fn.defaults.get(name);
+    if (value === undefined) return parameter.kind === 'normal' && configurationFor(machine, target, signature.fn, parameter) ? [{ name, kind: 'size' }] : [];
+    if (isSize(value)) return [{ name, kind: 'size' }];
+    return value === null || typeof value === 'boolean' || typeof value === 'string' ? [{ name, kind: 'option' }] : [];
+  });
+}
+const isSize = (value: Value): boolean => typeof value === 'number' || value instanceof PyFloat
+  || ((value instanceof PyList || value instanceof PyTuple) && value.items.length > 0 && value.items.every(isSize));
+
 /** Arguments for building a root. What is assumed is recorded. */
 export function rootArguments(machine: Machine, target: PyClass | PyFunction, given: Readonly<Record<string, unknown>>): Arguments {
   const signature = signatureOf(target);
-  const keywords = new Map<string, Value>(Object.entries(given).map(([name, value]) => [name, fromJson(value)] as const));
+  const where = signature ? spanOf(signature.fn.definition) : undefined;
+  const unknownArgument = (name: string): Value => machine.unknown(`the checkpoint was not built with the default of ${name}`, where);
+  const keywords = new Map<string, Value>(Object.entries(given)
+    .map(([name, value]) => [name, isUnknownArgument(value) ? unknownArgument(name) : fromJson(value)] as const));
   const names = new Set(signature?.parameters.map((parameter) => parameter.name));
   if (signature && !signature.parameters.some((parameter) => parameter.kind === 'kwargs')) {
     for (const name of keywords.keys()) if (!names.has(name)) machine.note({ reason: `${name} is not a parameter of ${target.name}`, span: spanOf(signature.fn.definition) });

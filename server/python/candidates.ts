@@ -6,7 +6,7 @@ import { findAttribute } from './evaluation/attributes';
 import { BudgetExceeded, PyRaise, type Machine } from './evaluation/machine';
 import type { ModuleScope } from './evaluation/scope';
 import { isModuleClass } from './library/types';
-import { keywordParameters, missingArguments } from './arguments';
+import { adjustableParameters, keywordParameters, missingArguments } from './arguments';
 
 /** What is known of functions so far, and which ones are being looked at. */
 interface Search { readonly known: Map<Definition, boolean>; readonly open: Set<Definition>; cut: boolean }
@@ -30,7 +30,7 @@ function statementCandidates(machine: Machine, module: ModuleScope, statement: S
     case 'class': {
       const cls = module.lookup(machine, statement.name);
       if (!(cls instanceof PyClass) || !looksLikeModule(cls)) return [];
-      return [{ name: statement.name, kind: 'class', span: cls.span ?? spanOf(statement), missingArguments: missingArguments(machine, cls), parameters: keywordParameters(cls) }];
+      return [{ name: statement.name, kind: 'class', span: cls.span ?? spanOf(statement), missingArguments: missingArguments(machine, cls), parameters: keywordParameters(cls), adjustable: adjustableParameters(machine, cls) }];
     }
     case 'function': {
       const { definition } = statement;
@@ -41,7 +41,7 @@ function statementCandidates(machine: Machine, module: ModuleScope, statement: S
       if (!fn || (fn.definition !== definition && !returnsModule(machine, fn.definition, fn.closure.module, search))) return [];
       const missing = missingArguments(machine, fn);
       if (definition.name.startsWith('_') && missing.length > 0) return [];
-      return [{ name: definition.name, kind: 'function', span: spanOf(definition), missingArguments: missing, parameters: keywordParameters(fn) }];
+      return [{ name: definition.name, kind: 'function', span: spanOf(definition), missingArguments: missing, parameters: keywordParameters(fn), adjustable: adjustableParameters(machine, fn) }];
     }
     case 'assign': {
       const [target] = statement.targets;
@@ -64,7 +64,7 @@ export function looksLikeModule(cls: PyClass): boolean {
   if (isModuleClass(cls)) return true;
   if (!cls.unknownBase) return false;
   if (/Module$|Model$|PreTrainedModel$/.test(cls.unknownBase.origin?.name ?? '')) return true;
-  return cls.body.some((node) => node.kind === 'function' && node.definition.name === 'forward');
+  return cls.body.some((node) => node.kind === 'function' && /^forward(?:_\w+)?$/.test(node.definition.name));
 }
 
 /** Whether a function returns a module, judged by its return statements alone. */

@@ -56,6 +56,8 @@ export interface ModuleNode {
   readonly unknown?: Unknown;
   /** Set when the source cannot say whether the module exists at all (e.g. under `if config.flag:` with an unknown flag). */
   readonly optional?: boolean;
+  /** The modules this one stands for, when the source does not say which of several is constructed here. */
+  readonly alternatives?: readonly ModuleNode[];
 }
 
 export interface ModuleTree {
@@ -78,4 +80,13 @@ export interface RootCandidate {
   readonly missingArguments: readonly string[];
   /** Names of all constructor parameters that can be given by keyword, so that values found elsewhere can fill them. */
   readonly parameters?: readonly string[];
+  /**
+   * Those of them whose default is a plain value (a size, a flag, None) or a configuration object: what a published
+   * checkpoint may have been built with otherwise.
+   */
+  readonly adjustable?: readonly { readonly name: string; readonly kind: 'size' | 'option' }[];
 }
+
+/** Given as an argument: its value is not known, and the default does not count. */
+export const UNKNOWN_ARGUMENT: Readonly<Record<string, unknown>> = Object.freeze({ '$unknown': true });
+export const isUnknownArgument = (value: unknown): boolean => typeof value === 'object' && value !== null && (value as Record<string, unknown>)['$unknown'] === true;

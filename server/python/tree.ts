@@ -110,7 +110,7 @@ function mergeNodes(a: ModuleNode, b: ModuleNode, why: Unknown): ModuleNode {
   const args = Object.fromEntries(Object.entries(a.args).filter(([key, value]) => JSON.stringify(b.args[key]) === JSON.stringify(value)));
   return {
     ...a, args, parameters, children, ...(a.optional || b.optional ? { optional: true } : {}),
-    ...(same ? {} : { kind: 'unknown' as const, className: names, qualifiedName: names, unknown: a.unknown ?? b.unknown ?? why }),
+    ...(same ? {} : { alternatives: [a, b].flatMap((node) => node.alternatives ?? [node]), kind: 'unknown' as const, className: names, qualifiedName: names, unknown: a.unknown ?? b.unknown ?? why }),
   };
 }
 function mergeLists<T extends { readonly optional?: boolean }>(a: readonly T[], b: readonly T[], key: (item: T) => string, both: (x: T, y: T) => T): T[] {

@@ -110,6 +110,13 @@ function listMethods(cls: PyClass, kind: Kind): void {
     const object = instance(args);
     m.touch(object);
     const { items, rest } = contents(object, kind);
+    if (rest !== undefined || (m.loopDepth > 0 && openSince(object, m))) {
+      // Put in an unknown number of times, every item moves to a place that is not known.
+      const all = [...items, ...(rest === undefined ? [] : [rest]), args.positional[2] ?? null];
+      object[kind] = new Map();
+      for (const item of all) star(m, object, kind, item);
+      return object;
+    }
     items.splice(asNumber(args.positional[1] ?? 0) ?? 0, 0, args.positional[2] ?? null);
     renumber(object, kind, items, rest);
     return object;

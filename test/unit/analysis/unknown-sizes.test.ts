@@ -1,0 +1,168 @@
+/** Sources whose sizes only the checkpoint tells, from text to links: reading, root choice and linking together. */
+import assert from 'node:assert/strict';
+import test, { before } from 'node:test';
+import { chooseRoot } from '../../../server/analysis/root-choice';
+import { initParser } from '../../../server/python';
+import { checkpoint } from '../linking/build';
+import { at, workspace } from '../python/support';
+
+before(initParser);
+
+type Shapes = Record<string, readonly number[]>;
+
+async function choose(source: string, shapes: Shapes, only?: string) {
+  const python = workspace(source);
+  try {
+    const file = at('model.py');
+    const chosen = await chooseRoot({ python, file, candidates: python.rootCandidates(file), checkpoint: checkpoint(shapes), values: [], ...(only ? { only, namedBy: 'here' } : {}) });
+    assert.ok(chosen);
+    const { link } = chosen.attempt;
+    return {
+      root: chosen.choice.name, reason: chosen.choice.reason, loosened: chosen.attempt.loosened,
+      classes: Object.fromEntries(link.layers.flatMap((layer) => layer.tensors.filter(({ info }) => info).map(({ name }) => [name, layer.className]))),
+      lines: Object.fromEntries(link.layers.map((layer) => [layer.path, layer.span.startLine + 1])),
+      unlinked: link.unlinkedTensors.map(({ name }) => name), missing: link.missing.map(({ name }) => name), misshaped: link.misshaped.map(({ name }) => name),
+    };
+  } finally { python.dispose(); }
+}
+const wholly = ({ unlinked, missing, misshaped }: Awaited<ReturnType<typeof choose>>): void =>
+  assert.deepEqual({ unlinked, missing, misshaped }, { unlinked: [], missing: [], misshaped: [] });
+
+const TOWER = `
+import torch, torch.nn as nn
+class Scale(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(dim))
+class Block(nn.Module):
+    def __init__(self, dim, scale):
+        super().__init__()
+        self.fc = nn.Linear(dim, dim)
+        self.ls = Scale(dim) if scale else nn.Identity()
+class Tower(nn.Module):
+    def __init__(self, dim=8, depth=4, classes=10, scale=None, final='norm', act=nn.GELU):
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(dim, scale) for _ in range(depth)])
+        if final == 'norm':
+            self.norm = nn.LayerNorm(dim)
+        self.head = nn.Linear(dim, classes)
+def small(**kwargs):
+    return Tower(dim=8, depth=2, **kwargs)
+`;
+const tower = (dim: number, depth: number, classes: number, scale: boolean): Shapes => Object.fromEntries([
+  ...Array.from({ length: depth }, (_, i) => [[`blocks.${i}.fc.weight`, [dim, dim]], [`blocks.${i}.fc.bias`, [dim]], ...(scale ? [[`blocks.${i}.ls.gamma`, [dim]]] : [])]).flat(),
+  ['norm.weight', [dim]], ['norm.bias', [dim]], ['head.weight', [classes, dim]], ['head.bias', [classes]],
+] as [string, number[]][]);
+
+test('defaults that fit are kept', async () => {
+  const made = await choose(TOWER, tower(8, 4, 10, false));
+  assert.equal(made.root, 'Tower');
+  assert.equal(made.loosened, undefined);
+  wholly(made);
+});
+
+test('a checkpoint of another depth and width: defaults that contradict it count as unknown, and the reason says so', async () => {
+  const made = await choose(TOWER, tower(16, 3, 7, false));
+  wholly(made);
+  assert.equal(made.root, 'Tower');
+  assert.deepEqual(made.loosened, ['dim', 'depth', 'classes']);
+  assert.match(made.reason, /the defaults of dim, depth, classes do not fit it and count as unknown$/);
+  assert.equal(made.classes['blocks.2.fc.weight'], 'Linear');
+});
+
+test('a factory with fixed sizes and another number of classes', async () => {
+  wholly(await choose(TOWER, tower(8, 2, 100, false)));
+});
+
+test('an option that is off by default and on in the checkpoint; options that explain nothing stay', async () => {
+  const made = await choose(TOWER, tower(8, 4, 10, true));
+  wholly(made);
+  assert.ok(made.loosened!.includes('scale') && !made.loosened!.includes('final'));
+  assert.equal(made.classes['blocks.0.ls.gamma'], 'Scale');
+});
+
+test('what no constructor argument changes is still reported', async () => {
+  const shapes = tower(8, 4, 10, false);
+  const made = await choose(TOWER, { ...shapes, 'head.bias': [10, 1], 'other.weight': [3, 3] }, 'Tower');
+  assert.deepEqual(made.unlinked, ['other.weight']);
+  assert.deepEqual(made.misshaped, ['head.bias']);
+  assert.equal(made.loosened, undefined);
+});
+
+test('a configuration class with all its defaults is one of them', async () => {
+  const made = await choose(`
+import torch.nn as nn
+from dataclasses import dataclass
+@dataclass
+class Args:
+    dim: int = 4096
+    layers: int = 32
+class Net(nn.Module):
+    def __init__(self, params: Args):
+        super().__init__()
+        self.layers = nn.ModuleList()
+        for _ in range(params.layers):
+            self.layers.append(nn.Linear(params.dim, params.dim, bias=False))
+`, { 'layers.0.weight': [4, 4], 'layers.1.weight': [4, 4] });
+  wholly(made);
+});
+
+test('which of several modules stands at a place is told by the tensors there', async () => {
+  const made = await choose(`
+import torch.nn as nn
+plans = {'a': [8, 'M', 16], 'b': [8, 8, 'M', 16, 'M']}
+class Net(nn.Module):
+    def __init__(self, plan):
+        super().__init__()
+        layers = []
+        for width in plans[plan]:
+            if width == 'M':
+                layers += [nn.MaxPool2d(2)]
+            else:
+                layers += [nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.ReLU()]
+        self.features = nn.Sequential(*layers)
+`, {
+    'features.0.weight': [8, 3, 3, 3], 'features.0.bias': [8],
+    'features.1.weight': [8], 'features.1.bias': [8], 'features.1.running_mean': [8], 'features.1.running_var': [8], 'features.1.num_batches_tracked': [],
+  });
+  wholly(made);
+  assert.equal(made.classes['features.0.weight'], 'Conv2d');
+  assert.equal(made.classes['features.1.weight'], 'BatchNorm2d');
+  assert.equal(made.lines['features.0'], 12);
+});
+
+test('a container filled from the front in a loop of unknown count', async () => {
+  const made = await choose(`
+import torch.nn as nn
+class Decoder(nn.Module):
+    def __init__(self, mults):
+        super().__init__()
+        self.up = nn.ModuleList()
+        for i in reversed(range(len(mults))):
+            block = nn.Module()
+            block.conv = nn.Conv2d(mults[i], mults[i], 3)
+            if i != 0:
+                block.upsample = nn.Conv2d(mults[i], mults[i], 3)
+            self.up.insert(0, block)
+`, {
+    'up.0.conv.weight': [4, 4, 3, 3], 'up.0.conv.bias': [4],
+    'up.1.conv.weight': [8, 8, 3, 3], 'up.1.conv.bias': [8], 'up.1.upsample.weight': [8, 8, 3, 3], 'up.1.upsample.bias': [8],
+    'up.2.conv.weight': [8, 8, 3, 3], 'up.2.conv.bias': [8], 'up.2.upsample.weight': [8, 8, 3, 3], 'up.2.upsample.bias': [8],
+  });
+  wholly(made);
+});
+
+test('a class of a package that is not there, with a forward_features of its own, can be the root', async () => {
+  const made = await choose(`
+import somewhere.vision_transformer
+import torch.nn as nn
+class Pooled(somewhere.vision_transformer.Backbone):
+    def __init__(self, pool=False, **kwargs):
+        super().__init__(**kwargs)
+        self.fc_norm = nn.LayerNorm(4)
+    def forward_features(self, x):
+        return self.fc_norm(x)
+`, { 'fc_norm.weight': [4], 'fc_norm.bias': [4], 'blocks.0.weight': [4, 4] });
+  assert.equal(made.root, 'Pooled');
+  assert.equal(made.classes['fc_norm.weight'], 'LayerNorm');
+});
