@@ -1,4 +1,5 @@
 /** The command line: finds the verb, runs it, and turns what happens into an exit code (0 fine, 1 findings, 2 bad usage or input). */
+import { fstatSync, writeSync } from 'node:fs';
 import { JobCancelled } from '../../kernels/jobs/job';
 import { messageOf, nearest, UserError } from '../analysis/user-error';
 import { createAnalysis, type Analysis } from '../analysis/create';
@@ -53,8 +54,8 @@ function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, ope
   };
   return {
     args, json: args.has('json'), signal, note,
-    print: (text) => { progress.clear(); process.stdout.write(text); },
-    printJson: (value) => { progress.clear(); process.stdout.write(`${JSON.stringify(value, null, process.stdout.isTTY ? 2 : undefined)}\n`); },
+    print: (text) => { progress.clear(); answer(text); },
+    printJson: (value) => { progress.clear(); answer(`${JSON.stringify(value, null, process.stdout.isTTY ? 2 : undefined)}\n`); },
     onProgress: progress.show,
     service: (settings = {}) => {
       const threads = args.number('threads', 0);
@@ -114,11 +115,43 @@ async function runVerb(verb: Verb, args: Arguments): Promise<number> {
 
 /** Exits when everything printed has left the process: a pipe takes it in pieces. */
 function exit(code: number): void {
-  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+  process.stdout.write('', (error) => {
+    if (error) stopPrinting(error);
+    process.stderr.write('', () => process.exit(code));
+  });
 }
 
-// `bitlens ... | head` closes the pipe early: that is no error of ours.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : BAD_INPUT));
+/** Writes to standard output. Into a file in a loop of our own: Node's stream takes a short write, as on a full disk, for a whole one. */
+function answer(text: string): void {
+  if (!stdoutIsFile()) {
+    process.stdout.write(text);
+    return;
+  }
+  try {
+    const bytes = Buffer.from(text);
+    for (let done = 0; done < bytes.length;) done += writeSync(process.stdout.fd, bytes, done);
+  } catch (error) {
+    stopPrinting(error as NodeJS.ErrnoException);
+  }
+}
+
+function stdoutIsFile(): boolean {
+  try {
+    return fstatSync(process.stdout.fd).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** An answer that cannot be printed whole is no answer; but `bitlens ... | head` closes the pipe early, and that is no error of ours. */
+function stopPrinting(error: NodeJS.ErrnoException): never {
+  if (error.code === 'EPIPE') process.exit(0);
+  // Synchronous: nothing is left to wait for it.
+  try { writeSync(process.stderr.fd, `bitlens: the answer could not be written to standard output: ${error.message}. Make room or print elsewhere\n`); } catch { /* neither can the complaint */ }
+  process.exit(BAD_INPUT);
+}
+
+process.stdout.on('error', stopPrinting);
 
 const argv = process.argv.slice(2);
 main(argv).then(exit, (error: unknown) => {
