@@ -173,7 +173,7 @@ export interface TrialSummary {
   readonly averageBits: number;
   readonly seconds: number;
   readonly evidence: string;
-  readonly export: { readonly path: string; readonly bytes: number; readonly verifiedTensors: number; readonly sha256: string } | null;
+  readonly export: { readonly path: string; readonly bytes: number; readonly verifiedTensors: number; readonly sha256: string; readonly notes?: readonly string[] } | null;
 }
 
 export interface CheckpointSummary {

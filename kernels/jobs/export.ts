@@ -1,6 +1,6 @@
 /** Export: writes a quantized checkpoint atomically, reads it back and proves that every tensor is what was meant. */
 import { rename, rm, writeFile } from 'node:fs/promises';
-import { realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { DTYPE_BITS, elementCount, openCheckpoint, TensorReader, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
 import { blockLayout } from '../formats/blocks';
@@ -72,6 +72,8 @@ async function asJobError<T>(target: string, work: () => Promise<T>): Promise<T>
     return await work();
   } catch (error) {
     if (error instanceof JobError || error instanceof JobCancelled || !(error instanceof Error) || error.name === 'JobCancelled') throw error;
+    const folder = path.dirname(target);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && !existsSync(folder)) throw new JobError(`${target} could not be written: the folder ${folder} does not exist. Create it or name another file`);
     throw new JobError(`${target} could not be written: ${error.message}`);
   }
 }
@@ -105,11 +107,18 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
   const packed: QuantizedWeight[] = [];
   const unpacked: string[] = [];
   const { nameOf, note } = exportNames(checkpoint, weights);
+  // Beside the model's own dict (sparse optimizer state, for example) what cannot be read is left out; in it, it is an error.
+  const containers = new Set(weights.map(({ weight }) => weight.tensor.container));
+  const left: string[] = [];
   if (note) notes.push(note);
   const entries = checkpoint.tensors.flatMap((tensor): SafetensorsEntry[] => {
     const name = nameOf(tensor);
     const place = placeOf(tensor);
     const weight = byTensor.get(tensor.name) ?? (place ? byPlace.get(place) : undefined);
+    if (!weight && !tensor.data && containers.size === 1 && !containers.has(tensor.container)) {
+      left.push(tensor.name);
+      return [];
+    }
     if (!weight) return [copyEntry(name, tensor, context)];
     if (weight.task.tensor !== tensor.name) notes.push(`${tensor.name} is tied to ${weight.task.tensor} and gets the same values`);
     if (params.layout !== 'compressed-tensors') return [dequantizedEntry(name, weight, context)];
@@ -124,6 +133,7 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
     throw new JobError('the compressed-tensors layout packs integer formats only, and no layer has one that it can pack; choose the dequantized layout');
   }
   if (unpacked.length > 0) notes.push(`stored as dequantized values, because the packed layout holds integers with output channels first only: ${unpacked.join(', ')}`);
+  if (left.length > 0) notes.push(`left out, because the checkpoint holds no readable values for them: ${left.slice(0, 8).join(', ')}${left.length > 8 ? `, and ${left.length - 8} more` : ''}`);
   const dtypes = new Map(entries.map((entry) => [entry.name, entry]));
   if (dtypes.size !== entries.length) throw new JobError('two tensors of the export would have the same name; choose the dequantized layout');
   return { entries, packed, notes };

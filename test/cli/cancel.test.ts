@@ -19,7 +19,7 @@ function sparse(file: string, layers: number, size: number): void {
   closeSync(descriptor);
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   test(`${signal} in the middle of a trial`, async (t) => {
     const root = folder(t);
     sparse(path.join(root, 'w.safetensors'), 48, 2048);
@@ -38,3 +38,20 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     assert.deepEqual(readdirSync(root).sort(), ['m.py', 'w.safetensors'], 'no result and no temporary file');
   });
 }
+
+test('SIGKILL in the middle of a trial: the kernel outlives the command only to take its unfinished file along', async (t) => {
+  const root = folder(t);
+  sparse(path.join(root, 'w.safetensors'), 48, 2048);
+  writeFileSync(path.join(root, 'm.py'), 'import torch.nn as nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.layers = nn.ModuleList([nn.Linear(2048, 2048, bias=False) for _ in range(48)])\n');
+  let unfinished = 0;
+  await bitlens(['quantize', path.join(root, 'm.py'), '--format', 'int4-sym-g128', '--out', path.join(root, 'q.safetensors'), '--progress', '--json'], {
+    onStderr: (_text, kill) => {
+      if (unfinished > 0 || readdirSync(root).length < 3) return;
+      unfinished = readdirSync(root).length;
+      kill('SIGKILL');
+    },
+  });
+  assert.ok(unfinished >= 3, 'there was an unfinished file');
+  for (let waited = 0; waited < 10_000 && readdirSync(root).length > 2; waited += 100) await new Promise((resolve) => { setTimeout(resolve, 100); });
+  assert.deepEqual(readdirSync(root).sort(), ['m.py', 'w.safetensors']);
+});

@@ -1,7 +1,7 @@
 /** bitlens quantize: a PTQ trial that is written as a checkpoint, read back and compared. */
 import { UsageError } from '../arguments';
 import type { Verb } from '../context';
-import { bitsText, bytesText, decibelText, plural, table } from '../output';
+import { bitsText, bytesText, decibelText, plain, plural, table } from '../output';
 import { analyseTarget, CHECKPOINT, TARGET } from '../target';
 
 const LAYOUTS = ['dequantized', 'compressed-tensors'] as const;
@@ -42,6 +42,7 @@ export const quantize: Verb = {
       trial.layers.map((layer) => [layer.path, layer.format, layer.method, bitsText(layer.after.bitsPerWeight), decibelText(layer.before.sqnrDb), decibelText(layer.after.sqnrDb)])));
     context.print(`\n${plural(trial.layers.length, 'layer')}: ${bytesText(trial.bytesBefore)} → ${bytesText(trial.bytesAfter)} of weights (${bitsText(trial.averageBits)} bits on average) in ${trial.seconds.toFixed(2)} s\n${trial.evidence}\n`);
     if (trial.export) context.print(`Written to ${trial.export.path} (${bytesText(trial.export.bytes)}, ${layout}); ${plural(trial.export.verifiedTensors, 'tensor')} read back and equal. sha256 ${trial.export.sha256}\n`);
+    for (const note of trial.export?.notes ?? []) context.print(`Note: ${plain(note, 2000)}\n`);
     return 0;
   },
 };
