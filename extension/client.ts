@@ -6,7 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import * as vscode from 'vscode';
-import { CloseAction, ErrorAction, LanguageClient, RevealOutputChannelOn, State, TransportKind, WorkDoneProgress, type LanguageClientOptions } from 'vscode-languageclient/node';
+import type * as languageClient from 'vscode-languageclient/node';
+import type { LanguageClient, LanguageClientOptions } from 'vscode-languageclient/node';
 import type { Notifications, Requests, ServerStatus } from '../server/protocol';
 import { readSettings, SECTION } from './config';
 import { messageOf, ServerDown } from './errors';
@@ -20,8 +21,17 @@ export type Method = keyof Requests;
 export const DOCUMENTS = ['file', 'untitled', 'vscode-vfs'].map((scheme) => ({ scheme, language: 'python' }));
 const WATCHED = ['**/*.{safetensors,pt,pth,th,bin,ckpt}', '**/*.index.json', '**/bitlens.json', '**/*.recipe.json', '**/*.py'];
 
+/** Loaded with the first start and after `activate` has returned: it is most of what activation would otherwise take. */
+const loadLibrary = async (): Promise<typeof languageClient> => {
+  await new Promise((resolve) => { setImmediate(resolve); });
+  return import('vscode-languageclient/node');
+};
+
 export class ServerClient implements vscode.Disposable {
   private client: LanguageClient | undefined;
+  private library: typeof languageClient | undefined;
+  /** The start that is loading the library: requests wait for it, and a stop or another start makes it void. */
+  private loading: Promise<void> | undefined;
   private perClient: vscode.Disposable[] = [];
   private readonly policy = new RestartPolicy();
   private timer: NodeJS.Timeout | undefined;
@@ -66,16 +76,26 @@ export class ServerClient implements vscode.Disposable {
       this.setState('stopped');
       return;
     }
+    this.setState('starting');
+    const loading = (this.loading = loadLibrary().then((library) => { this.library = library; }));
+    await loading;
+    // Stopped, disposed or started anew meanwhile.
+    if (this.loading !== loading) return;
+    this.loading = undefined;
+    await this.startWith(this.library!);
+  }
+
+  private async startWith(library: typeof languageClient): Promise<void> {
+    const { LanguageClient, State, TransportKind } = library;
     const client = new LanguageClient(SECTION, 'Bitlens', {
       module: this.module, transport: TransportKind.ipc,
-    }, this.clientOptions());
+    }, this.clientOptions(library));
     this.client = client;
     this.perClient.push(
       client.onDidChangeState(({ newState }) => { if (newState === State.Stopped || newState === State.StartFailed) this.onClosed(client); }),
       client.onNotification('bitlens/status', (status: ServerStatus) => { this.lastStatus = status; this.statusEmitter.fire(status); }),
       client.onNotification('bitlens/changed', (params: Notifications['bitlens/changed']) => this.changedEmitter.fire(params)),
     );
-    this.setState('starting');
     try {
       await client.start();
       if (this.client === client) this.setState('running');
@@ -106,6 +126,7 @@ export class ServerClient implements vscode.Disposable {
    * @throws ServerDown when there is no server; the server's own error otherwise.
    */
   async request<K extends Method>(method: K, params: Requests[K]['params'], token?: vscode.CancellationToken): Promise<Requests[K]['result']> {
+    await this.loading;
     const client = this.client;
     if (!client || this.currentState === 'stopped' || this.currentState === 'waiting') throw new ServerDown(this.downMessage());
     // A token that is undefined would be sent as a second parameter.
@@ -115,10 +136,11 @@ export class ServerClient implements vscode.Disposable {
   /** Runs a request that the user started: a notification with percent, time left and a cancel button. */
   async requestWithProgress<K extends Method>(title: string, method: K, params: Requests[K]['params']): Promise<Requests[K]['result']> {
     return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title, cancellable: true }, async (progress, token) => {
+      await this.loading;
       const client = this.client;
       const workDoneToken = randomUUID();
       const text = new ProgressText();
-      const listener = client?.onProgress(WorkDoneProgress.type, workDoneToken, (value) => {
+      const listener = client?.onProgress(this.library!.WorkDoneProgress.type, workDoneToken, (value) => {
         if (value.kind === 'end') return;
         progress.report(text.next(Date.now(), value.percentage, value.message));
       });
@@ -150,7 +172,7 @@ export class ServerClient implements vscode.Disposable {
     this.changedEmitter.dispose();
   }
 
-  private clientOptions(): LanguageClientOptions {
+  private clientOptions({ CloseAction, ErrorAction, RevealOutputChannelOn }: typeof languageClient): LanguageClientOptions {
     return {
       documentSelector: DOCUMENTS,
       outputChannel: this.log,
@@ -215,6 +237,7 @@ export class ServerClient implements vscode.Disposable {
   }
 
   private release(): void {
+    this.loading = undefined;
     this.client = undefined;
     for (const disposable of this.perClient) disposable.dispose();
     this.perClient = [];
