@@ -3,6 +3,7 @@ import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import type { LinkResult } from '../linking/layer';
 import { link } from '../linking/link';
 import { UNKNOWN_ARGUMENT, type ModuleNode, type ModuleTree, type RootCandidate } from '../python/module-tree';
+import { breathe } from './breathe';
 import type { RootChoice } from './model-analysis';
 import { argumentsFrom, tiesEmbeddings, type ModelValues } from './model-values';
 import type { PythonPort } from './ports';
@@ -55,6 +56,8 @@ export class TreeBuilder {
   async build(name: string, args: Readonly<Record<string, unknown>> | null): Promise<ModuleTree | null> {
     const key = `${name}\0${args ? JSON.stringify(args) : ''}`;
     if (this.trees.has(key)) return this.trees.get(key)!;
+    // A file of many large models takes seconds the first time: hovers and edits must not wait for all of them.
+    await breathe();
     const tree = await this.python.buildTree(this.file, name, args ?? undefined);
     this.trees.set(key, tree);
     return tree;
