@@ -70,29 +70,67 @@ export class Workbench {
     await this.page.getByRole('tab', { name: new RegExp(name.replaceAll('.', '\\.')) }).first().waitFor();
   }
 
-  /** Runs a command by its title through the command palette. */
-  async command(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    const input = this.page.locator('.quick-input-widget input');
-    await input.waitFor();
-    await input.fill(`>${title}`);
-    await this.page.locator('.quick-input-list').getByRole('option', { name: new RegExp(title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')) }).first().waitFor();
-    await this.page.keyboard.press('Enter');
+  private get quickInput() { return this.page.locator('.quick-input-widget input.input').first(); }
+  private get quickList() { return this.page.locator('.quick-input-list').getByRole('option'); }
+
+  /** True once the quick input has taken this text: it is gone, or asks the next question. */
+  private async taken(text: string): Promise<boolean> {
+    for (let waited = 0; waited < 4000; waited += 100) {
+      if (!(await this.quickInput.isVisible())) return true;
+      if ((await this.quickInput.inputValue().catch(() => text)) !== text) return true;
+      await this.page.waitForTimeout(100);
+    }
+    return false;
   }
 
-  /** Picks an entry of the open quick pick by typing. */
-  async pick(text: string | RegExp, type?: string): Promise<void> {
-    const list = this.page.locator('.quick-input-list');
-    await list.getByRole('option').first().waitFor();
-    if (type) await this.page.locator('.quick-input-widget input').fill(type);
-    await list.getByRole('option', { name: text }).first().click();
+  /** Opens a quick input, types, and accepts: again when a busy machine swallowed a key. */
+  private async ask(open: string, text: string, option: RegExp | null): Promise<void> {
+    for (let attempt = 0; attempt < 5; attempt++) {
+      try {
+        await this.page.keyboard.press(open);
+        await this.quickInput.waitFor({ timeout: 5000 });
+        await this.quickInput.fill(text, { timeout: 5000 });
+        if (option) await this.quickList.filter({ hasText: option }).first().waitFor({ timeout: 10_000 });
+        await this.page.keyboard.press('Enter');
+        if (await this.taken(text)) return;
+      } catch (error) {
+        if (attempt === 4) throw error;
+      }
+      await this.page.keyboard.press('Escape');
+    }
+    throw new Error(`the workbench did not take "${text}"`);
+  }
+
+  /** Runs a command by its title through the command palette. */
+  async command(title: string): Promise<void> {
+    await this.ask('F1', `>${title}`, new RegExp(title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')));
+  }
+
+  /** Answers the open quick pick by typing what leaves the wanted entry first. */
+  async pick(text: string): Promise<void> {
+    await this.quickList.first().waitFor();
+    await this.quickInput.fill(text);
+    await this.quickList.filter({ hasText: new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), 'i') }).first().waitFor();
+    await this.page.keyboard.press('Enter');
+    if (!(await this.taken(text))) throw new Error(`the quick pick did not take "${text}"`);
+  }
+
+  /** Answers the open input box (a path to save to, say) once it shows what it proposes. */
+  async answer(proposed: RegExp, text: string): Promise<void> {
+    for (let waited = 0; ; waited += 100) {
+      if (proposed.test(await this.quickInput.inputValue().catch(() => ''))) break;
+      if (waited > 30_000) throw new Error(`nothing proposes ${proposed}`);
+      await this.page.waitForTimeout(100);
+    }
+    await this.quickInput.fill(text);
+    await this.page.keyboard.press('Enter');
+    if (!(await this.taken(text))) await this.page.keyboard.press('Enter');
   }
 
   /** Titles offered by the open quick pick. */
   async picks(): Promise<string[]> {
-    const list = this.page.locator('.quick-input-list').getByRole('option');
-    await list.first().waitFor();
-    return list.allInnerTexts();
+    await this.quickList.first().waitFor();
+    return this.quickList.allInnerTexts();
   }
 
   /** The inner frame of the webview that is open and has an element matching `selector`. */
@@ -121,12 +159,8 @@ export class Workbench {
 
   /** Puts the cursor on a line (counted from 1) and scrolls it into view. */
   async goToLine(line: number): Promise<void> {
-    await this.page.keyboard.press('Control+g');
-    const input = this.page.locator('.quick-input-widget input');
-    await input.waitFor();
-    await input.fill(`:${line}`);
-    await this.page.keyboard.press('Enter');
-    await input.waitFor({ state: 'hidden' });
+    await this.ask('Control+g', `:${line}`, null);
+    await this.quickInput.waitFor({ state: 'hidden' });
   }
 
   /** Switches between light and dark as the operating system does; high contrast is a session of its own. */
