@@ -9,19 +9,24 @@ export interface BenchResult {
   readonly goal?: { readonly below?: number; readonly atLeast?: number };
 }
 
-function printResult({ name, value, unit, goal }: BenchResult): void {
-  const met = !goal || ((goal.below === undefined || value < goal.below) && (goal.atLeast === undefined || value >= goal.atLeast));
+const isMet = ({ value, goal }: BenchResult): boolean => !goal || ((goal.below === undefined || value < goal.below) && (goal.atLeast === undefined || value >= goal.atLeast));
+
+function printResult(result: BenchResult): void {
+  const { name, value, unit, goal } = result;
+  const met = isMet(result);
   const wanted = goal?.below !== undefined ? `  (goal: under ${goal.below}${met ? ', met' : ', NOT met'})` : goal?.atLeast !== undefined ? `  (goal: at least ${goal.atLeast}${met ? ', met' : ', NOT met'})` : '';
-  process.stdout.write(`${name.padEnd(78)} ${value.toPrecision(4).padStart(9)} ${unit}${wanted}\n`);
+  process.stdout.write(`${name.padEnd(94)} ${value.toPrecision(4).padStart(9)} ${unit}${wanted}\n`);
 }
 
-/** Prints the machine, then each result; a failure becomes the exit code. */
-export function report(results: () => BenchResult[] | Promise<BenchResult[]>): void {
+/** Prints the machine, then each result and whether its goal is met; a failure becomes the exit code. `done` runs after it. */
+export function report(results: () => BenchResult[] | Promise<BenchResult[]>, done: () => void = () => undefined): void {
   process.stdout.write(`${os.cpus()[0]?.model ?? 'unknown processor'}, ${os.availableParallelism()} cores, load ${os.loadavg()[0]!.toFixed(1)}, Node.js ${process.version}\n`);
-  Promise.resolve().then(results).then((all) => all.forEach(printResult), (error: unknown) => {
+  Promise.resolve().then(results).then((all) => {
+    all.forEach(printResult);
+  }, (error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;
-  });
+  }).finally(done);
 }
 
 /** Best of several runs, in milliseconds: what the machine can do when nobody disturbs it. */

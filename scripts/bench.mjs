@@ -5,10 +5,15 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import esbuild from 'esbuild';
 import { nodeOptions } from './build.mjs';
+import { packageExtension } from './package.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-execFileSync(process.execPath, [path.join(root, 'scripts/build.mjs'), '--production'], { stdio: 'inherit' });
 const wanted = process.argv.slice(2);
+if (wanted.length > 0) execFileSync(process.execPath, [path.join(root, 'scripts/build.mjs'), '--production'], { stdio: 'inherit' });
+else {
+  // Builds for production, packs, prints the size.
+  try { packageExtension(); } catch (error) { console.error(`VSIX: not packed: ${error.message}`); }
+}
 const entries = readdirSync(path.join(root, 'bench')).filter((file) => file.endsWith('.bench.ts'))
   .filter((file) => wanted.length === 0 || wanted.some((name) => file.startsWith(name)));
 if (!entries.length) { console.error(`no benchmark of that name; there are: ${existsSync(path.join(root, 'bench')) ? readdirSync(path.join(root, 'bench')).join(', ') : 'none'}`); process.exit(2); }
