@@ -162,10 +162,20 @@ async function loosen(query: RootQuery, builder: TreeBuilder, made: Attempt): Pr
     const sized = await make(sizes);
     if (compareFit(sized.fit, best.fit) < 0) best = sized;
   }
+  if (!fitsWholly(best) && best === made && sizes.length <= MAX_OPTIONS) {
+    // Without any size the source may be too open to say much: then only those sizes that help.
+    for (const name of sizes) {
+      const sized = await make([...(best.loosened ?? []), name]);
+      if (compareFit(sized.fit, best.fit) < 0) best = sized;
+    }
+  }
+  const taken = best === made ? sizes : best.loosened!;
   if (others.length === 0 || others.length > MAX_OPTIONS || fitsWholly(best)) return best;
-  const all = await make([...sizes, ...others]);
+  const all = await make([...taken, ...others]);
   if (compareFit(all.fit, best.fit) >= 0) return best;
   best = all;
+  // A tree that was cut short is not worth making again and again.
+  if (all.tree.unknowns.some(({ reason }) => reason.startsWith('evaluation budget'))) return best;
   for (const name of others) {
     const without = await make(best.loosened!.filter((other) => other !== name));
     if (compareFit(without.fit, best.fit) <= 0) best = without;

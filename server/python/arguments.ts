@@ -1,7 +1,7 @@
 /** What a root is built with: arguments given by the user, else defaults, else configurations the source itself supplies. */
 import { isUnknownArgument, type RootCandidate } from './module-tree';
 import type { Expr } from './syntax/ast';
-import { PyClass, PyDict, PyFloat, PyFunction, PyList, PyTuple, type Arguments, type Value } from './values/values';
+import { PyClass, PyDict, PyFloat, PyFunction, PyList, PyTuple, type Arguments, type UnknownValue, type Value } from './values/values';
 import { callValue, noArguments } from './evaluation/calls';
 import { evaluate } from './evaluation/expressions';
 import type { Machine } from './evaluation/machine';
@@ -60,6 +60,10 @@ export function adjustableParameters(machine: Machine, target: PyClass | PyFunct
 const isSize = (value: Value): boolean => typeof value === 'number' || value instanceof PyFloat
   || ((value instanceof PyList || value instanceof PyTuple) && value.items.length > 0 && value.items.every(isSize));
 
+const missingValues = new WeakSet<UnknownValue>();
+/** Is this what stands for a required argument of the root that nobody gave? It may be anything, a module too. */
+export const isMissingArgument = (value: UnknownValue): boolean => missingValues.has(value);
+
 /** Arguments for building a root. What is assumed is recorded. */
 export function rootArguments(machine: Machine, target: PyClass | PyFunction, given: Readonly<Record<string, unknown>>): Arguments {
   const signature = signatureOf(target);
@@ -79,7 +83,11 @@ export function rootArguments(machine: Machine, target: PyClass | PyFunction, gi
     if (cls) {
       keywords.set(parameter.name, callValue(machine, cls, noArguments, span));
       machine.assume(`${parameter.name} = ${cls.name}() with all defaults`, cls.span ?? span);
-    } else keywords.set(parameter.name, machine.unknown(`argument ${parameter.name} of ${target.name} is not given`, span));
+    } else {
+      const value = machine.unknown(`argument ${parameter.name} of ${target.name} is not given`, span);
+      missingValues.add(value);
+      keywords.set(parameter.name, value);
+    }
   }
   return { positional: [], keywords };
 }

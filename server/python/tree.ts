@@ -2,6 +2,8 @@
 import type { Dimension, ModuleNode, ParameterNode, SourceSpan, Unknown } from './module-tree';
 import { Absent, Choice, Instance, Tensor, UnknownValue, type PyClass, type Value } from './values/values';
 import { isModule } from './library/types';
+import { isMissingArgument } from './arguments';
+import type { Body, Expr } from './syntax/ast';
 import type { Machine } from './evaluation/machine';
 
 const asUnknown = (why: UnknownValue): Unknown => ({ reason: why.reason, ...(why.span ? { span: why.span } : {}) });
@@ -48,8 +50,17 @@ export class TreeMaker {
       ...[...instance.buffers].flatMap(([name, value]) => this.tensor(value, name, 'buffer', !instance.transient.has(name), path, instance.span)),
     ];
     const children = [...instance.modules].flatMap(([name, value]) => { const made = this.node(value, join(path, name), instance.span); return made ? [made] : []; });
+    children.push(...this.handedModules(instance, path));
     this.open.delete(instance);
     return { ...shell, parameters, children };
+  }
+
+  /** `self.encoder = encoder`, an argument nobody gave, and `self.encoder(x)`: there may be a module of that name. */
+  private handedModules(instance: Instance, path: string): ModuleNode[] {
+    const handed = [...instance.attributes].flatMap(([name, value]) => (value instanceof UnknownValue && isMissingArgument(value) ? [[name, value] as const] : []));
+    if (handed.length === 0) return [];
+    const called = calledMembers(instance.cls);
+    return handed.filter(([name]) => called.has(name)).map(([name, value]) => ({ ...this.unknown(value, join(path, name), instance.span), optional: true }));
   }
 
   private tensor(value: Value, name: string, kind: 'parameter' | 'buffer', persistent: boolean, path: string, span: SourceSpan): ParameterNode[] {
@@ -90,6 +101,26 @@ export class TreeMaker {
     if (holdsTensors(merged) && (optional || merged.kind === 'unknown')) this.machine.note(value.why);
     return optional ? { ...merged, optional } : merged;
   }
+}
+
+/** Names `x` of every `self.x(…)` and `self.x.y(…)` in the methods of a class. */
+function calledMembers(cls: PyClass): Set<string> {
+  const found = new Set<string>();
+  const walk = (node: unknown): void => {
+    if (Array.isArray(node)) { node.forEach(walk); return; }
+    if (typeof node !== 'object' || node === null) return;
+    const { kind, callee, statements } = node as { kind?: unknown; callee?: Expr; statements?: unknown };
+    // The body of a function inside a method is made when asked for.
+    if (typeof statements === 'function') { walk((node as Body).statements()); return; }
+    if (kind === 'call') {
+      let at = callee;
+      while (at?.kind === 'attribute' && at.object.kind === 'attribute') at = at.object;
+      if (at?.kind === 'attribute' && at.object.kind === 'name' && at.object.name === 'self') found.add(at.name);
+    }
+    for (const [key, part] of Object.entries(node)) if (key !== 'anchor') walk(part);
+  };
+  for (const base of cls.mro) for (const member of base.body) if (member.kind === 'function') walk(member.definition.body.statements());
+  return found;
 }
 
 const kindOf = (cls: PyClass): 'torch' | 'user' => (cls.native.spec || cls.span === null ? 'torch' : 'user');

@@ -106,6 +106,8 @@ function factoryOrigin(node: Expr | undefined): { package: string; name: string 
 }
 
 export function callFunction(machine: Machine, fn: PyFunction, args: Arguments, site: SourceSpan): Value {
+  // The vision transformers' own `nn.Module.apply`: walks a tree to fill it with numbers, and where parts of the tree are not known it walks them all.
+  if (fn.definition.name === 'named_apply') return args.keywords.get('module') ?? args.positional[1] ?? null;
   return machine.call(() => {
     const env = new Environment(fn.closure.module, fn.closure, 'function', Infinity);
     const bound = bindArguments(machine, fn, args, site);

@@ -166,7 +166,16 @@ function evaluateComprehension(machine: Machine, node: Extract<Expr, { kind: 'co
       }
       run(depth + 1, open || unknownCount || !sure);
     };
-    for (const value of sequence.items) round(value, false);
+    const plain = node.of === 'list' && node.clauses.length === 1 && clause.conditions.length === 0;
+    let index = 0;
+    let repeated: Value | undefined;
+    for (const value of sequence.items) {
+      // Tables of positions and frequencies have hundreds of thousands of numbers, of which only the count matters here.
+      if (index === MANY && plain && items.length === MANY && alike(items)) repeated = items[MANY - 1];
+      index += 1;
+      if (repeated === undefined) round(value, false);
+      else { machine.step(); items.push(repeated); }
+    }
     if (sequence.rest !== undefined) {
       machine.note(machine.unknown(`how often ${describe(clause.iter)} repeats is not known${sequence.why ? `: ${sequence.why.reason}` : ''}`, clause.iter));
       machine.loopDepth += 1;
@@ -183,6 +192,19 @@ function evaluateComprehension(machine: Machine, node: Extract<Expr, { kind: 'co
   }
   if (node.of === 'set') { const made = new PySet(items); made.open ||= open !== undefined; return made; }
   return new PyList(items, open, machine.loopDepth);
+}
+
+/** Items of a comprehension that are evaluated before it is asked whether the rest would be any different. */
+const MANY = 64;
+/** Numbers with a fraction, values that are unknown for one reason, or lists of these of one length: no sizes of modules. */
+function alike(items: readonly Value[]): boolean {
+  const [first] = items;
+  if (first instanceof PyFloat) return items.every((item) => item instanceof PyFloat);
+  if (first instanceof UnknownValue) return first.origin === undefined && items.every((item) => item instanceof UnknownValue && item.origin === undefined && item.reason === first.reason);
+  if (first instanceof PyList) {
+    return first.rest === undefined && first.items.length > 0 && items.every((item) => item instanceof PyList && item.rest === undefined && item.items.length === first.items.length) && alike(first.items);
+  }
+  return false;
 }
 
 /** Binds a loop variable or a tuple of them. */

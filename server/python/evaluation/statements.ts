@@ -1,6 +1,6 @@
 /** Running statements. A branch on something unknown runs both ways and merges; see {@link Machine.fork}. */
 import { spanOf, type Expr, type Handler, type Pattern, type Stmt } from '../syntax/ast';
-import { BoundMethod, Builtin, Choice, Instance, Partial, PropertyValue, PyClass, PyDict, PyFunction, PyList, PyTuple, UnknownValue, type Value } from '../values/values';
+import { BoundMethod, Builtin, Choice, Instance, Partial, PropertyValue, PyClass, PyDict, PyFunction, PyList, PyTuple, UnknownValue, sameValue, type Value } from '../values/values';
 import { getAttribute, setAttribute, deleteAttribute } from './attributes';
 import { callValue } from './calls';
 import { defineClass } from './classes';
@@ -186,7 +186,7 @@ function repeatUnknown(machine: Machine, why: UnknownValue, body: () => Outcome)
           const live = object instanceof Environment ? object.variables : object.attributes;
           for (const [name, value] of now) {
             const was = old.get(name);
-            if (was !== undefined && was !== value && isPlain(value)) live.set(name, new UnknownValue(`${name} changes in a loop of unknown count`, why.span));
+            if (was !== undefined && !sameValue(was, value) && isPlain(value)) live.set(name, new UnknownValue(`${name} changes in a loop of unknown count`, why.span));
           }
         }
       }

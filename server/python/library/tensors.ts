@@ -73,7 +73,7 @@ export function tensorItem(_machine: Machine, tensor: Tensor, index: Value): Val
     if (item instanceof PySlice) {
       const bounds = [item.start, item.stop, item.step].map((bound) => (bound === null ? null : asNumber(bound)));
       result.push(size === null || bounds.includes(undefined) ? null : sliceIndices(size, bounds[0]!, bounds[1]!, bounds[2]!).length);
-      if (tensor.data && shape.length === 1 && size !== null && !bounds.includes(undefined)) {
+      if (tensor.data && shape.length === 1 && indices.length === 1 && size !== null && !bounds.includes(undefined)) {
         const picked = sliceIndices(size, bounds[0]!, bounds[1]!, bounds[2]!).map((i) => tensor.data![i]!);
         return new Tensor([picked.length], tensor.span, picked, tensor.whole);
       }
@@ -81,7 +81,7 @@ export function tensorItem(_machine: Machine, tensor: Tensor, index: Value): Val
       if (item.shape === null) return new Tensor(null, tensor.span);
       result.push(...item.shape);
     } else if (asNumber(item) === undefined) return new Tensor(null, tensor.span);
-    else if (tensor.data && shape.length === 1) return new Tensor([], tensor.span, [tensor.data.at(asNumber(item)!) ?? NaN], tensor.whole);
+    else if (tensor.data && shape.length === 1 && indices.length === 1) return new Tensor([], tensor.span, [tensor.data.at(asNumber(item)!) ?? NaN], tensor.whole);
   }
   return new Tensor([...result, ...shape.slice(axis)], tensor.span);
 }
@@ -239,7 +239,7 @@ const functionForm = (name: string): Builtin => builtin(name, (m, args, site) =>
 
 export const tensorFunctions: ReadonlyMap<string, Value> = new Map<string, Value>([
   ...['zeros', 'ones', 'empty', 'rand', 'randn', 'FloatTensor', 'LongTensor', 'HalfTensor', 'IntTensor', 'DoubleTensor', 'BoolTensor', 'ByteTensor', 'BFloat16Tensor', 'empty_strided', 'cuda_FloatTensor']
-    .map((name) => [name, name.endsWith('Tensor') ? builtin(name, (m, args, site) => (args.positional[0] instanceof PyList ? literal(m, args.positional[0], site) : new Tensor(shapeFrom(m, args.positional, args.rest), site))) : sized(name)] as const),
+    .map((name) => [name, name.endsWith('Tensor') ? builtin(name, (m, args, site) => (args.positional[0] instanceof PyList || args.positional[0] instanceof Tensor ? literal(m, args.positional[0], site) : new Tensor(shapeFrom(m, args.positional, args.rest), site))) : sized(name)] as const),
   ...['zeros_like', 'ones_like', 'empty_like', 'rand_like', 'randn_like', 'full_like', 'randint_like', 'clone', 'detach'].map((name) => [name, like(name)] as const),
   ['full', builtin('full', (m, args, site) => new Tensor(shapeFrom(m, [argument(args, 0, 'size') ?? null]), site))],
   ['randint', builtin('randint', (m, args, site) => { const shape = args.keywords.get('size') ?? args.positional.at(-1); return new Tensor(shapeFrom(m, [shape ?? null]), site); })],

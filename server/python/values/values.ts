@@ -171,6 +171,7 @@ export function sameValue(a: Value, b: Value): boolean {
   if (a instanceof PyTuple && b instanceof PyTuple) return a.items.length === b.items.length && a.items.every((item, i) => sameValue(item, b.items[i]!));
   if (a instanceof PyRange && b instanceof PyRange) return a.start === b.start && a.stop === b.stop && a.step === b.step;
   if (a instanceof UnknownValue && b instanceof UnknownValue) return a.reason === b.reason;
+  if (a instanceof Choice && b instanceof Choice) return a.options.length === b.options.length && a.options.every((option, i) => sameValue(option, b.options[i]!));
   if (a instanceof BoundMethod && b instanceof BoundMethod) return a.callee === b.callee && a.self === b.self;
   return false;
 }
