@@ -134,8 +134,9 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
 
 /** Options beyond this many are not tried one by one. */
 const MAX_OPTIONS = 16;
-/** Candidates whose defaults are put in question when none fits as it stands. */
-const MAX_LOOSENED = 6;
+/** Candidates whose defaults are put in question when none fits as it stands, and trees made for one of them. */
+const MAX_LOOSENED = 4;
+const MAX_BUILDS = 16;
 
 const fitsWholly = ({ fit, link: linked }: Attempt): boolean => fit.missing === 0 && fit.misshaped === 0 && linked.unlinkedTensors.length === 0;
 
@@ -148,8 +149,10 @@ async function loosen(query: RootQuery, builder: TreeBuilder, made: Attempt): Pr
   const open = (made.candidate.adjustable ?? []).filter(({ name }) => !made.args || !Object.hasOwn(made.args, name));
   if (!query.checkpoint || query.args || open.length === 0 || fitsWholly(made)) return made;
   const options = { tieEmbeddings: tiesEmbeddings(query.values) };
+  let builds = 0;
   const make = async (names: readonly string[]): Promise<Attempt> => {
     query.signal?.throwIfAborted();
+    builds += 1;
     const tree = await builder.build(made.candidate.name, { ...made.args, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])) });
     if (!tree) return made;
     const linked = link(tree, query.checkpoint, options);
@@ -165,6 +168,7 @@ async function loosen(query: RootQuery, builder: TreeBuilder, made: Attempt): Pr
   if (!fitsWholly(best) && best === made && sizes.length <= MAX_OPTIONS) {
     // Without any size the source may be too open to say much: then only those sizes that help.
     for (const name of sizes) {
+      if (builds >= MAX_BUILDS) break;
       const sized = await make([...(best.loosened ?? []), name]);
       if (compareFit(sized.fit, best.fit) < 0) best = sized;
     }
@@ -177,6 +181,7 @@ async function loosen(query: RootQuery, builder: TreeBuilder, made: Attempt): Pr
   // A tree that was cut short is not worth making again and again.
   if (all.tree.unknowns.some(({ reason }) => reason.startsWith('evaluation budget'))) return best;
   for (const name of others) {
+    if (builds >= MAX_BUILDS) break;
     const without = await make(best.loosened!.filter((other) => other !== name));
     if (compareFit(without.fit, best.fit) <= 0) best = without;
   }
@@ -233,7 +238,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
   const bound = query.checkpoint !== null && attempts.some(({ fit }) => fit.score > 0);
   let ranked = [...attempts].sort((a, b) => compareAttempts(a, b, inner, bound));
   if (bound && !fitsWholly(ranked[0]!)) {
-    const questioned = [ranked[0]!, ...ranked.slice(1).filter(({ candidate }) => !inner.has(candidate.name) && candidate.adjustable?.length)].slice(0, MAX_LOOSENED);
+    const questioned = [ranked[0]!, ...ranked.slice(1).filter(({ candidate }) => !inner.has(candidate.name) && candidate.adjustable?.some(({ kind }) => kind === 'size'))].slice(0, MAX_LOOSENED);
     const others = ranked.filter((made) => !questioned.includes(made));
     for (const made of questioned) others.push(await loosen(query, builder, made));
     ranked = others.sort((a, b) => compareAttempts(a, b, inner, bound));
