@@ -140,6 +140,21 @@ const MAX_BUILDS = 16;
 
 const fitsWholly = ({ fit, link: linked }: Attempt): boolean => fit.missing === 0 && fit.misshaped === 0 && linked.unlinkedTensors.length === 0;
 
+/** Up to this many tensors that do not fit are damage to report, not another size of the model. */
+const FEW = 4;
+/** Another size of the model contradicts at least this share of the tensors. */
+const WIDESPREAD = 0.05;
+
+/** True when so much does not fit that the model was built another way; a few tensors that do not fit are findings. */
+function isAnotherSize({ fit, link: { matched = 0, unlinkedTensors } }: Attempt): boolean {
+  const odd = fit.missing + fit.misshaped + unlinkedTensors.length;
+  return odd > FEW && odd >= WIDESPREAD * (matched + odd);
+}
+
+/** Below this share of the checkpoint a fit is chance. */
+const HARDLY = 0.1;
+const hardlyExplains = ({ fit, link: { considered = 0 } }: Attempt): boolean => fit.score < HARDLY * considered;
+
 /**
  * A published checkpoint is often built with other sizes than the constructor's defaults, and only the checkpoint tells.
  * Where the defaults contradict it, they are taken as unknown: first the sizes, then flags and other options, of which
@@ -147,7 +162,7 @@ const fitsWholly = ({ fit, link: linked }: Attempt): boolean => fit.missing === 
  */
 async function loosen(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
   const open = (made.candidate.adjustable ?? []).filter(({ name }) => !made.args || !Object.hasOwn(made.args, name));
-  if (!query.checkpoint || query.args || open.length === 0 || fitsWholly(made)) return made;
+  if (!query.checkpoint || query.args || open.length === 0 || !isAnotherSize(made)) return made;
   const options = { tieEmbeddings: tiesEmbeddings(query.values) };
   let builds = 0;
   const make = async (names: readonly string[]): Promise<Attempt> => {
@@ -237,11 +252,16 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
   const inner = innerClasses(attempts, query.file);
   const bound = query.checkpoint !== null && attempts.some(({ fit }) => fit.score > 0);
   let ranked = [...attempts].sort((a, b) => compareAttempts(a, b, inner, bound));
-  if (bound && !fitsWholly(ranked[0]!)) {
+  if (bound && isAnotherSize(ranked[0]!)) {
     const questioned = [ranked[0]!, ...ranked.slice(1).filter(({ candidate }) => !inner.has(candidate.name) && candidate.adjustable?.some(({ kind }) => kind === 'size'))].slice(0, MAX_LOOSENED);
     const others = ranked.filter((made) => !questioned.includes(made));
     for (const made of questioned) others.push(await loosen(query, builder, made));
     ranked = others.sort((a, b) => compareAttempts(a, b, inner, bound));
+  }
+  if (bound && hardlyExplains(ranked[0]!) && inner.has(ranked[0]!.candidate.name)) {
+    // A part that shares a name or two with a foreign checkpoint is not the model: the whole is, and what is missing gets said.
+    const outer = ranked.filter(({ candidate }) => !inner.has(candidate.name)).sort((a, b) => b.fit.modules - a.fit.modules);
+    ranked = [...outer, ...ranked.filter((made) => !outer.includes(made))];
   }
   const winner = ranked[0]!;
   return { attempt: winner, choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound), candidates) };

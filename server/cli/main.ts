@@ -44,13 +44,18 @@ function complain(error: unknown, json: boolean): void {
   if (json) process.stdout.write(`${JSON.stringify({ error: messageOf(error), ...(error instanceof UserError && error.problem ? { problems: [error.problem] } : {}) })}\n`);
 }
 
-function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, open: (analysis: Analysis) => void): VerbContext {
+function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, notes: string[], open: (analysis: Analysis) => void): VerbContext {
   const quiet = args.has('quiet');
   let analysis: Analysis | null = null;
-  const note = (text: string): void => {
-    if (quiet) return;
+  const write = (text: string): void => {
     progress.clear();
     process.stderr.write(`${text}\n`);
+  };
+  const note = (text: string): void => {
+    if (quiet) return;
+    // A person sees at once what was chosen. A script gets it with the answer, or the error alone: one line.
+    if (process.stderr.isTTY) write(text);
+    else notes.push(text);
   };
   return {
     args, json: args.has('json'), signal, note,
@@ -100,8 +105,12 @@ async function runVerb(verb: Verb, args: Arguments): Promise<number> {
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt).on('SIGHUP', interrupt);
   const progress = new Progress(process.stderr, !args.has('quiet') && (process.stderr.isTTY === true || args.has('progress')));
   let opened: Analysis | null = null;
+  const notes: string[] = [];
   try {
-    return await verb.run(contextOf(args, cancel.signal, progress, (analysis) => { opened = analysis; }));
+    const code = await verb.run(contextOf(args, cancel.signal, progress, notes, (analysis) => { opened = analysis; }));
+    progress.clear();
+    for (const note of notes) process.stderr.write(`${note}\n`);
+    return code;
   } catch (error) {
     progress.clear();
     if (interrupts === 0) throw error;
