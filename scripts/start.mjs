@@ -17,5 +17,5 @@ if (found && !process.argv.includes('--browser')) {
   const server = await serve({ vsix: packageExtension() });
   console.log(`\nBitlens is open at\n  ${server.url}/?folder=${encodeURIComponent(example)}\nPress Ctrl+C to stop.`);
   if (!process.env.CI) spawn('xdg-open', [`${server.url}/?folder=${encodeURIComponent(example)}`], { stdio: 'ignore', detached: true }).on('error', () => undefined).unref();
-  process.on('SIGINT', () => { server.stop(); process.exit(0); });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => { server.stop(); process.exit(0); });
 }
