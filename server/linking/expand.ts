@@ -3,7 +3,7 @@ import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { ModuleNode, ParameterNode } from '../python/module-tree';
 import { companionsOf, replacementOf } from './companions';
 import { lookUp, sortedSegments, unusedBelow, type NameNode } from './names';
-import { isOpen, shapeAllows, type Pattern, type PatternNode } from './pattern';
+import { globTest, isOpen, shapeAllows, type Pattern, type PatternNode } from './pattern';
 
 /** A parameter of one module instance with what the checkpoint has for it. */
 export interface BoundParameter {
@@ -113,11 +113,15 @@ export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expans
   const bindParameters = (module: ModuleNode, path: readonly string[], names: NameNode | null): BoundParameter[] => {
     const found: BoundParameter[] = [];
     const present: { parameter: ParameterNode; name: string }[] = [];
+    // `weight_ih_l*_reverse` says more than `weight_ih_l*`: what both match is the former's.
+    const globs = module.parameters.filter(({ name }) => name.includes('*')).map((parameter) => ({ parameter, matches: globTest(parameter.name) }))
+      .sort((a, b) => b.parameter.name.length - a.parameter.name.length);
     for (const parameter of module.parameters) {
       if (!parameter.persistent) continue;
       if (parameter.name.includes('*')) {
         for (const [segment, child] of names?.children ?? []) {
           if (!child.tensor || child.used || module.parameters.some((other) => other.name === segment)) continue;
+          if (globs.find(({ matches }) => matches(segment))?.parameter !== parameter) continue;
           child.used = true;
           found.push({ name: segment, parameter, tensor: child.tensor });
         }

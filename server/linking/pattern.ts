@@ -32,7 +32,7 @@ export interface Pattern {
 const emptyNode = (): PatternNode => ({ literal: new Map(), globs: [], modules: [], leaves: [] });
 
 /** A segment with `*` in it: `*` alone is any index or name, `layer*` any that starts so. */
-function globTest(pattern: string): (segment: string) => boolean {
+export function globTest(pattern: string): (segment: string) => boolean {
   if (pattern === '*') return () => true;
   const pieces = pattern.split('*');
   const first = pieces[0]!;

@@ -279,3 +279,17 @@ test('20,000 tensors in 1,000 blocks link without quadratic work', () => {
   assert.equal(result.layers.length, 10_000);
   assert.equal(result.explained, 1);
 });
+
+test('a recurrent network of unknown depth: each tensor takes the parameter whose name fits it most closely', () => {
+  const optional = { optional: true };
+  const rnn = node('rnn', 'LSTM', 'torch', [
+    parameter('weight_ih_l0', [null, null]), parameter('bias_ih_l0', [null]),
+    parameter('weight_ih_l*', [null, null], optional), parameter('bias_ih_l*', [null], optional),
+    parameter('weight_ih_l*_reverse', [8, null], optional),
+  ]);
+  const result = link(tree(rnn), checkpoint({
+    'rnn.weight_ih_l0': [96, 16], 'rnn.bias_ih_l0': [96], 'rnn.weight_ih_l1': [96, 24], 'rnn.bias_ih_l1': [96], 'rnn.weight_ih_l1_reverse': [9, 24],
+  }));
+  assert.deepEqual(result.unlinkedTensors, []);
+  assert.deepEqual(result.misshaped.map(({ name }) => name), ['rnn.weight_ih_l1_reverse']);
+});
