@@ -252,7 +252,8 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
   const inner = innerClasses(attempts, query.file);
   const bound = query.checkpoint !== null && attempts.some(({ fit }) => fit.score > 0);
   let ranked = [...attempts].sort((a, b) => compareAttempts(a, b, inner, bound));
-  if (bound && isAnotherSize(ranked[0]!)) {
+  // Where a part fits better than its whole, the whole may be of another size.
+  if (bound && !fitsWholly(ranked[0]!) && (isAnotherSize(ranked[0]!) || inner.has(ranked[0]!.candidate.name))) {
     const questioned = [ranked[0]!, ...ranked.slice(1).filter(({ candidate }) => !inner.has(candidate.name) && candidate.adjustable?.some(({ kind }) => kind === 'size'))].slice(0, MAX_LOOSENED);
     const others = ranked.filter((made) => !questioned.includes(made));
     for (const made of questioned) others.push(await loosen(query, builder, made));
