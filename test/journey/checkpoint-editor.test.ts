@@ -10,8 +10,7 @@ before(async () => { bench = await Workbench.open({ theme: 'light' }); });
 after(async () => { await bench?.close(); });
 
 test('a checkpoint opens as a table of its tensors', async () => {
-  await bench.openFile('weights.safetensors');
-  const frame = await bench.webview('table.data');
+  const frame = await bench.openPage(() => bench.openFile('weights.safetensors'), 'table.data');
   await frame.getByRole('button', { name: 'blocks.0.attn.qkv.weight' }).click();
   await frame.locator('figure figcaption').filter({ hasText: 'Weight histogram' }).first().waitFor({ timeout: 60_000 });
   for (const theme of ['light', 'dark'] as const) {
@@ -24,8 +23,7 @@ test('a checkpoint opens as a table of its tensors', async () => {
 
 test('a damaged checkpoint says what is wrong and what to do', async () => {
   writeFileSync(path.join(bench.folder, 'pointer.safetensors'), 'version https://git-lfs.github.com/spec/v1\noid sha256:4665a576e3f7aac2a2a4c2a0e0f4cb4a0b0a0e3a2c4a4a2a2a2a2a2a2a2a2a2a\nsize 1234567\n');
-  await bench.openFile('pointer.safetensors');
-  const frame = await bench.webview('p.message');
+  const frame = await bench.openPage(() => bench.openFile('pointer.safetensors'), 'p.message');
   const text = await frame.locator('p.message').innerText();
   assert.match(text, /git lfs pull/);
   assert.match(text, /1,?234,?567/);

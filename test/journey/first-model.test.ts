@@ -56,8 +56,7 @@ test('Quantize Layer measures one layer and says before and after', async () => 
 
 test('the report opens, answers to the keyboard, and is clean for axe in light and dark', async () => {
   await bench.command('Notifications: Clear All Notifications');
-  await bench.command('Bitlens: Show Sensitivity Report');
-  const frame = await bench.webview('table.heat');
+  const frame = await bench.openPage(() => bench.command('Bitlens: Show Sensitivity Report'), 'table.heat');
   assert.ok((await frame.locator('table.heat tbody tr').count()) >= 17, 'a row for every layer');
   assert.ok(await frame.locator('table.data').count(), 'the table is always present');
   await frame.locator('table.heat td[tabindex="0"]').focus();

@@ -11,8 +11,7 @@ test('the report is clean for axe in high contrast', async () => {
   await bench.openFile('model.py');
   await bench.goToLine(57);
   await bench.page.locator('.squiggly-info, .squiggly-warning').first().waitFor({ timeout: 60_000 });
-  await bench.command('Bitlens: Show Sensitivity Report');
-  const frame = await bench.webview('table.heat');
+  const frame = await bench.openPage(() => bench.command('Bitlens: Show Sensitivity Report'), 'table.heat');
   await frame.locator('body.vscode-high-contrast').waitFor();
   await frame.locator('figure figcaption').filter({ hasText: 'Weight histogram' }).first().waitFor();
   assert.deepEqual(await axeViolations(frame), []);
@@ -20,8 +19,7 @@ test('the report is clean for axe in high contrast', async () => {
 });
 
 test('the checkpoint view is clean for axe in high contrast', async () => {
-  await bench.openFile('weights.safetensors');
-  const frame = await bench.webview('table.data button.link[title="Show statistics"]');
+  const frame = await bench.openPage(() => bench.openFile('weights.safetensors'), 'table.data button.link[title="Show statistics"]');
   assert.deepEqual(await axeViolations(frame), []);
   await bench.screenshot('checkpoint-high-contrast');
 });

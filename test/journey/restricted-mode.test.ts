@@ -9,8 +9,7 @@ before(async () => { bench = await Workbench.open({ trust: false, settings: { 's
 after(async () => { await bench?.close(); });
 
 test('a checkpoint still opens and no kernel process is started', async () => {
-  await bench.openFile('weights.safetensors');
-  const frame = await bench.webview('table.data');
+  const frame = await bench.openPage(() => bench.openFile('weights.safetensors'), 'table.data');
   assert.ok((await frame.locator('table.data tbody tr').count()) > 30);
   const processes = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n').filter((line) => /dist\/kernel\.js/.test(line) && line.includes('bitlens-profile'));
   assert.deepEqual(processes, []);

@@ -133,9 +133,25 @@ export class Workbench {
     return this.quickList.allInnerTexts();
   }
 
+  /**
+   * Opens a page and waits for its frame. The first webview of a browser waits for its service worker, which on a busy
+   * machine is now and then never answered: the page stays blank until its tab is closed and opened again.
+   */
+  async openPage(open: () => Promise<void>, selector: string): Promise<Frame> {
+    for (let attempt = 1; ; attempt++) {
+      await open();
+      try {
+        return await this.webview(selector, attempt * 45_000);
+      } catch (error) {
+        if (attempt === 3) throw error;
+        await this.command('View: Close Editor');
+      }
+    }
+  }
+
   /** The inner frame of the webview that is open and has an element matching `selector`. */
-  async webview(selector: string): Promise<Frame> {
-    const deadline = Date.now() + 60_000;
+  async webview(selector: string, timeout = 60_000): Promise<Frame> {
+    const deadline = Date.now() + timeout;
     for (;;) {
       for (const frame of this.page.frames()) {
         if (frame.name() !== 'active-frame' && !frame.url().includes('fake.html')) continue;
