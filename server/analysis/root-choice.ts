@@ -1,4 +1,5 @@
 /** Which class of a file is the model: the one whose names explain most of the checkpoint. */
+import path from 'node:path';
 import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import type { LinkResult } from '../linking/layer';
 import { link } from '../linking/link';
@@ -210,6 +211,22 @@ function parametersOf(candidate: RootCandidate, made: Attempt | null): readonly 
   return [...new Set([...candidate.missingArguments, ...assumed])];
 }
 
+/**
+ * Classes and instances first, then factory functions: those whose name the checkpoint's file name has (`vit_small_in21k.pth`)
+ * before the others.
+ */
+function inOrder(candidates: readonly RootCandidate[], checkpoint: Checkpoint | null): RootCandidate[] {
+  const file = checkpoint ? path.basename(checkpoint.path).toLowerCase().replace(/[^a-z0-9]+/g, '') : '';
+  const named = ({ name }: RootCandidate): number => {
+    const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, '');
+    return plain.length > 2 && file.includes(plain) ? plain.length : 0;
+  };
+  const functions = candidates.filter(({ kind }) => kind === 'function');
+  return [...candidates.filter(({ kind }) => kind !== 'function'), ...functions.sort((a, b) => named(b) - named(a))];
+}
+
+const contained = (made: Attempt, attempts: readonly Attempt[], file: string): boolean => innerClasses(attempts, file).has(made.candidate.name);
+
 /** Names of classes of this file that another candidate's tree contains. */
 function innerClasses(attempts: readonly Attempt[], file: string): Set<string> {
   const names = new Set<string>();
@@ -244,7 +261,10 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     return { attempt: fitted, choice: choiceOf(fitted, `named ${query.namedBy ?? 'by the caller'}${fitText(fitted, query.checkpoint)}`, candidates) };
   }
   const attempts: Attempt[] = [];
-  for (const candidate of candidates.slice(0, MAX_CANDIDATES)) {
+  const settled = (made: Attempt): boolean => made.fit.score > 0 && made.fit.vague === 0 && fitsWholly(made);
+  for (const candidate of inOrder(candidates, query.checkpoint).slice(0, MAX_CANDIDATES)) {
+    // A function that builds what is there is as good as the next one: files of models have hundreds of them.
+    if (candidate.kind === 'function' && attempts.some((made) => settled(made) && !contained(made, attempts, query.file))) break;
     const made = await attempt(query, builder, candidate);
     if (made) attempts.push(made);
   }

@@ -45,17 +45,53 @@ export function keywordParameters(target: PyClass | PyFunction): string[] {
 const required = ({ fn, parameters }: NonNullable<ReturnType<typeof signatureOf>>): PyFunction['definition']['parameters'] =>
   parameters.filter((parameter) => parameter.kind !== 'varargs' && parameter.kind !== 'kwargs' && !fn.defaults.has(parameter.name));
 
-/** Parameters whose default is a plain value or a configuration object: what a checkpoint may have been built with otherwise. */
-export function adjustableParameters(machine: Machine, target: PyClass | PyFunction): NonNullable<RootCandidate['adjustable']> {
-  const signature = signatureOf(target);
-  if (!signature) return [];
-  return signature.parameters.flatMap((parameter): { name: string; kind: 'size' | 'option' }[] => {
-    const { name } = parameter;
-    const value = signature.fn.defaults.get(name);
-    if (value === undefined) return parameter.kind === 'normal' && configurationFor(machine, target, signature.fn, parameter) ? [{ name, kind: 'size' }] : [];
-    if (isSize(value)) return [{ name, kind: 'size' }];
-    return value === null || typeof value === 'boolean' || typeof value === 'string' ? [{ name, kind: 'option' }] : [];
-  });
+/** The function that a decorator wrapped, as `functools.wraps` says: its signature is what callers see. */
+export function undecorated(fn: PyFunction): PyFunction {
+  let inner = fn;
+  for (let depth = 0; depth < 8; depth++) {
+    const wrapped = inner.attributes.get('__wrapped__');
+    if (!(wrapped instanceof PyFunction)) break;
+    inner = wrapped;
+  }
+  return inner;
+}
+
+/** The signatures that keywords of a call reach: the function's own, and behind a `**kwargs` those of the base classes. */
+function signaturesOf(target: PyClass | PyFunction): NonNullable<ReturnType<typeof signatureOf>>[] {
+  const first = signatureOf(target);
+  if (!first) return [];
+  const found = [first];
+  if (!(target instanceof PyClass)) return found;
+  const takesMore = (): boolean => found.at(-1)!.parameters.some((parameter) => parameter.kind === 'kwargs');
+  for (const cls of target.mro.slice(first.fn.owner ? target.mro.indexOf(first.fn.owner) + 1 : 1)) {
+    if (!takesMore()) break;
+    const init = cls.dict.get('__init__');
+    if (init instanceof PyFunction) found.push({ fn: init, parameters: init.definition.parameters.slice(1) });
+  }
+  return found;
+}
+
+/**
+ * Parameters whose default is a plain value or a configuration object: what a checkpoint may have been built with
+ * otherwise. `passedTo` is the class that the keywords a function does not name go to.
+ */
+export function adjustableParameters(machine: Machine, target: PyClass | PyFunction, passedTo: PyClass | null = null): NonNullable<RootCandidate['adjustable']> {
+  const signatures = [...signaturesOf(target), ...(passedTo && signatureOf(target)?.parameters.some(({ kind }) => kind === 'kwargs') ? signaturesOf(passedTo) : [])];
+  const found = new Map<string, NonNullable<RootCandidate['adjustable']>[number] | null>();
+  for (const signature of signatures) {
+    for (const parameter of signature.parameters) {
+      if (!found.has(parameter.name)) found.set(parameter.name, adjustable(machine, target, signature.fn, parameter));
+    }
+  }
+  return [...found.values()].filter((parameter) => parameter !== null);
+}
+
+function adjustable(machine: Machine, target: PyClass | PyFunction, fn: PyFunction, parameter: PyFunction['definition']['parameters'][number]): NonNullable<RootCandidate['adjustable']>[number] | null {
+  const { name } = parameter;
+  const value = fn.defaults.get(name);
+  if (value === undefined) return parameter.kind === 'normal' && configurationFor(machine, target, fn, parameter) ? { name, kind: 'size' } : null;
+  if (isSize(value)) return { name, kind: 'size', value: machine.plain(value) };
+  return value === null || typeof value === 'boolean' || typeof value === 'string' ? { name, kind: 'option', value } : null;
 }
 const isSize = (value: Value): boolean => typeof value === 'number' || value instanceof PyFloat
   || ((value instanceof PyList || value instanceof PyTuple) && value.items.length > 0 && value.items.every(isSize));

@@ -84,7 +84,14 @@ export interface RootCandidate {
    * Those of them whose default is a plain value (a size, a flag, None) or a configuration object: what a published
    * checkpoint may have been built with otherwise.
    */
-  readonly adjustable?: readonly { readonly name: string; readonly kind: 'size' | 'option' }[];
+  readonly adjustable?: readonly AdjustableParameter[];
+}
+
+export interface AdjustableParameter {
+  readonly name: string;
+  readonly kind: 'size' | 'option';
+  /** The default, as plain JSON; absent for a configuration object. */
+  readonly value?: unknown;
 }
 
 /** Given as an argument: its value is not known, and the default does not count. */

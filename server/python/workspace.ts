@@ -164,6 +164,7 @@ class Session implements ModuleFinder {
   /** Every file that was read as it was then; version -1 for those that were looked for and not there. */
   readonly depends = new Map<string, Seen>();
   private readonly modules = new Map<string, ModuleScope>();
+  private readonly packageHomes = new Map<string, string>();
 
   constructor(private readonly workspace: PythonWorkspace) {}
 
@@ -208,11 +209,31 @@ class Session implements ModuleFinder {
       // Inside a package the folders are not on Python's path: the outermost come first.
       if (this.workspace.source(path.join(path.dirname(from.file), '__init__.py'))) folders.reverse();
     }
-    return [...new Set([...folders, ...roots, ...roots.map((root) => path.join(root, 'src'))])];
+    return [...new Set([...folders, ...roots, ...roots.map((root) => path.join(root, 'src')), ...(from ? [this.packageHome(from.file)] : this.packageHomes.values())])];
+  }
+
+  /**
+   * The folder that dotted names of a file start from: its root, or, where the root lies inside a package (an installed
+   * one opened by itself), the folder that holds the outermost package. Relative imports may go up to there.
+   */
+  private packageHome(file: string): string {
+    const root = rootOf(file, this.workspace.roots());
+    const known = this.packageHomes.get(root);
+    if (known !== undefined) return known;
+    let home = root;
+    while (home !== path.dirname(home) && this.exists(path.join(home, '__init__.py'))) home = path.dirname(home);
+    this.packageHomes.set(root, home);
+    return home;
+  }
+
+  private exists(file: string): boolean {
+    const found = this.workspace.source(file);
+    if (!this.depends.has(file)) this.depends.set(file, { version: found?.version ?? -1, layout: found?.source.layout() ?? null });
+    return found !== null;
   }
 
   private nameOf(file: string): string {
-    const root = rootOf(file, this.workspace.roots());
+    const root = this.packageHome(file);
     const relative = path.relative(root, file).replace(/\.pyi?$/, '').replace(/(^|[\\/])__init__$/, '');
     return relative.split(/[\\/]/).filter((part) => part !== '' && part !== '..').join('.');
   }

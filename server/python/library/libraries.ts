@@ -177,6 +177,14 @@ const signature = builtin('signature', (machine, args, site) => {
   return result;
 });
 
+/** A model is built the same everywhere unless somebody sets a variable: the default counts, and it is said. */
+const environmentVariable = builtin('getenv', (machine, args, site) => {
+  const name = argument(args, 0, 'key');
+  if (typeof name !== 'string') return machine.unknown('an environment variable whose name is not known', site);
+  machine.assume(`the environment variable ${name} is not set`, site);
+  return argument(args, 1, 'default') ?? null;
+});
+
 const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['math', math], ['cmath', math], ['typing', typing], ['typing_extensions', typing], ['functools', functools], ['operator', operator],
   ['itertools', namespace('itertools', {}, (name) => (name === 'chain' ? chainNamespace : itertools.find(name)))],
@@ -203,6 +211,7 @@ const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['sys', openNamespace('sys', { version_info: new PyTuple([3, 11, 0]), platform: 'linux', maxsize: Number.MAX_SAFE_INTEGER, modules: openNamespace('sys.modules') })],
   ['importlib', openNamespace('importlib', { import_module: builtin('import_module', (m, args) => { const [name] = args.positional; return typeof name === 'string' ? m.finder.find(name, null) ?? libraryModule(name) ?? m.unknown(`${name} is not in the workspace`) : m.unknown('a module whose name is not known'); }) })],
   ['re', regex],
+  ['os', openNamespace('os', { getenv: environmentVariable, environ: openNamespace('os.environ', { get: environmentVariable }) })],
   ['contextlib', openNamespace('contextlib', { contextmanager: transparent('contextmanager') })],
   ['__future__', openNamespace('__future__')],
   ...['pytorch_lightning', 'lightning', 'lightning.pytorch', 'pytorch_lightning.core', 'pytorch_lightning.core.lightning', 'lightning.pytorch.core'].map((name) => [name, namespace(name, { LightningModule: lightningModule, LightningDataModule: nativeClass('LightningDataModule') }, (member) => (member === 'pytorch' ? libraryModule('lightning.pytorch') : new Opaque(`${name}.${member}`)))] as const),

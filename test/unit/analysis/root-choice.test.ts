@@ -88,3 +88,13 @@ test('modules inside unknown ones count less than those that are known', async (
   assert.equal((await choose({ Open: { tree: open }, Net: { tree: net } }))!.choice.name, 'Net');
   assert.equal((await choose({ Open: { tree: open }, Small: { tree: treeOf(node('', 'Small', 'user', [parameter('unrelated', [1])])) } }))!.choice.name, 'Open');
 });
+
+test('of hundreds of factories the first that builds what is there is taken; the one the file is named after comes first', async () => {
+  const other = tree(linear('head', 9, 9));
+  const python = new FakePython({ Net: { tree: other }, first: { tree: other, kind: 'function' }, net_b: { tree: net, kind: 'function' }, net_c: { tree: net, kind: 'function' } });
+  const query = { python, file: span.file, candidates: python.rootCandidates(), values: [] };
+  assert.equal((await chooseRoot({ ...query, checkpoint: weights }))!.choice.name, 'net_b');
+  assert.equal(python.built, 3);
+  assert.equal((await chooseRoot({ ...query, checkpoint: { ...weights, path: '/weights/net_c-in1k.pth' } as typeof weights }))!.choice.name, 'net_c');
+  assert.equal(python.built, 5);
+});

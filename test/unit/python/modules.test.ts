@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test, { before } from 'node:test';
 import { initParser } from '../../../server/python';
 import { at, find, names, rows, treeOf, workspace } from './support';
+import { PythonWorkspace } from '../../../server/python';
 
 before(initParser);
 
@@ -207,4 +208,63 @@ model = net()
   assert.deepEqual(found.get('Fields'), ['rank', 'scale']);
   assert.deepEqual(found.get('net'), ['num_classes']);
   assert.equal(found.get('model'), undefined);
+});
+
+test('factories: through decorators that wrap, builders that are handed the class, and keywords that go on to it', () => {
+  const made = workspace(`
+import functools
+import torch.nn as nn
+class Base(nn.Module):
+    def __init__(self, width=8, classes=10):
+        super().__init__()
+        self.head = nn.Linear(width, classes)
+class Net(Base):
+    def __init__(self, *args, bias=True, **kwargs):
+        super().__init__(*args, **kwargs)
+    @classmethod
+    def named(cls, name, **kwargs):
+        return cls(**kwargs)
+def legacy(builder):
+    @functools.wraps(builder)
+    def inner(*args, **kwargs):
+        return builder(*args, **kwargs)
+    return inner
+def build(model_cls, name, strict=True, **kwargs):
+    model = model_cls(**kwargs)
+    return model
+@legacy
+def wrapped(*, weights=None, **kwargs):
+    return build(Net, 'wrapped', width=4, **kwargs)
+def chosen(small=False, **kwargs):
+    cls = Base if small else Net
+    return build(cls, 'chosen', **dict(kwargs))
+def called(name='x'):
+    return Net.named(name)
+def other(**kwargs):
+    return build(len, 'other', **kwargs)
+`);
+  const found = new Map(made.rootCandidates(at('model.py')).map((candidate) => [candidate.name, candidate.adjustable?.map(({ name, value }) => `${name}=${JSON.stringify(value)}`)]));
+  assert.deepEqual([...found.keys()], ['Base', 'Net', 'wrapped', 'chosen', 'called']);
+  assert.deepEqual(found.get('Net'), ['bias=true', 'width=8', 'classes=10']);
+  assert.deepEqual(found.get('wrapped'), ['weights=null', 'bias=true', 'width=8', 'classes=10']);
+  assert.deepEqual(found.get('chosen'), ['small=false', 'width=8', 'classes=10']);
+  assert.deepEqual(found.get('called'), ['name="x"']);
+  assert.deepEqual(rows(made.buildTree(at('model.py'), 'wrapped', { classes: 3 }).root), ['head.weight [3,4]', 'head.bias [3]']);
+  made.dispose();
+});
+
+test('a root inside a package: relative and absolute imports go up to where the outermost package lies', () => {
+  const files: Record<string, string> = {
+    '/lib/zoo/__init__.py': '', '/lib/zoo/ops.py': 'import torch.nn as nn\nclass Op(nn.Linear):\n    pass\n',
+    '/lib/zoo/models/__init__.py': '', '/lib/zoo/models/net.py': 'import sys\nimport torch.nn as nn\nfrom ..ops import Op\nfrom zoo.ops import Op as Same\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.a = Op(2, 2)\n        self.b = sys.modules[Net.__module__].Same(2, 2)\n',
+  };
+  const made = new PythonWorkspace({ readFile: (file) => files[file] ?? null, roots: () => ['/lib/zoo/models'] });
+  assert.deepEqual(rows(made.buildTree('/lib/zoo/models/net.py', 'Net').root), ['a.weight [2,2]', 'a.bias [2]', 'b.weight [2,2]', 'b.bias [2]']);
+  made.dispose();
+});
+
+test('environment variables count as not set, and that is said', () => {
+  const tree = treeOf("import os\nimport torch.nn as nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(int(os.environ.get('WIDTH', '3')), 1 if os.getenv('FAST') is None else 2)\n");
+  assert.deepEqual(rows(tree.root), ['fc.weight [1,3]', 'fc.bias [1]']);
+  assert.deepEqual(tree.assumptions.map(({ text }) => text), ['the environment variable WIDTH is not set', 'the environment variable FAST is not set']);
 });
