@@ -16,6 +16,8 @@ export interface ByteSource {
    * @throws CheckpointError when the range is not wholly in the file, or the file turns out shorter than it was.
    */
   read(offset: number, length: number): Buffer;
+  /** Like {@link read}, into a buffer that is there already: a long range in pieces takes its own length and no more. */
+  readInto(target: Uint8Array, offset: number): void;
   close(): void;
 }
 
@@ -76,8 +78,13 @@ export class FileSource implements ByteSource {
   read(offset: number, length: number): Buffer {
     checkRange(this, offset, length);
     const bytes = Buffer.allocUnsafe(length);
-    if (!readFully(this.descriptor, bytes, offset, this.piece)) refuseShort(this.path, offset, length);
+    this.readInto(bytes, offset);
     return bytes;
+  }
+
+  readInto(target: Uint8Array, offset: number): void {
+    checkRange(this, offset, target.length);
+    if (!readFully(this.descriptor, target, offset, this.piece)) refuseShort(this.path, offset, target.length);
   }
 
   close(): void {

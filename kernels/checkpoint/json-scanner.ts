@@ -10,6 +10,14 @@ export class JsonSyntaxError extends Error {
 
 const QUOTE = 0x22, BACKSLASH = 0x5c, OPEN_OBJECT = 0x7b, CLOSE_OBJECT = 0x7d, OPEN_ARRAY = 0x5b, CLOSE_ARRAY = 0x5d, COMMA = 0x2c, COLON = 0x3a;
 
+/** A word that a document is full of, with its bytes. */
+export interface KnownWord { readonly text: string; readonly codes: Buffer }
+
+/** @param words plain ASCII, without anything that JSON escapes */
+export function knownWords(words: Iterable<string>): readonly KnownWord[] {
+  return [...words].map((text) => ({ text, codes: Buffer.from(text, 'latin1') }));
+}
+
 /**
  * Pull scanner over the bytes of a JSON document (RFC 8259). Unlike JSON.parse it keeps duplicate keys, the order of
  * integer-like keys and the exact digits of integers, refuses lone surrogates, and never recurses.
@@ -44,7 +52,7 @@ export class JsonScanner {
   }
 
   private expect(byte: number): void {
-    if (this.peek() !== byte) this.fail(`"${String.fromCharCode(byte)}" is expected${this.position >= this.bytes.length ? ' before the end' : ''}`);
+    if (this.peek() !== byte) this.fail(`${byte === QUOTE ? 'a string' : `"${String.fromCharCode(byte)}"`} is expected${this.position >= this.bytes.length ? ' before the end' : ''}`);
     this.position++;
   }
 
@@ -55,17 +63,48 @@ export class JsonScanner {
 
   /** Walks an object: `visit` is called with each key, its byte offset, and must consume the value. */
   object(visit: (key: string, offset: number) => void): void {
-    this.expect(OPEN_OBJECT);
-    if (this.peek() === CLOSE_OBJECT) { this.position++; return; }
-    for (;;) {
+    for (let more = this.openObject(); more; more = this.nextMember()) {
       const offset = (this.skipSpace(), this.position);
-      const key = this.string();
-      this.expect(COLON);
-      visit(key, offset);
-      if (this.peek() === COMMA) { this.position++; continue; }
-      this.expect(CLOSE_OBJECT);
-      return;
+      visit(this.key(), offset);
     }
+  }
+
+  /** Enters an object, for a walk that pauses between members: key(), the value, nextMember(), ... False when it is empty. */
+  openObject(): boolean {
+    this.expect(OPEN_OBJECT);
+    if (this.peek() !== CLOSE_OBJECT) return true;
+    this.position++;
+    return false;
+  }
+
+  /** After a value: true when another member follows, false at the end of the object, which is consumed. */
+  nextMember(): boolean {
+    const more = this.peek() === COMMA;
+    if (more) this.position++;
+    else this.expect(CLOSE_OBJECT);
+    return more;
+  }
+
+  /** The key of a member with the colon after it. @param known words that are recognised without making a string of them */
+  key(known: readonly KnownWord[] = []): string {
+    const key = this.word(known);
+    this.expect(COLON);
+    return key;
+  }
+
+  /** A string, of which the known words cost no new string: documents repeat the same few a million times. */
+  word(known: readonly KnownWord[]): string {
+    if (this.peek() !== QUOTE) return this.string();
+    const { bytes } = this;
+    const start = this.position + 1;
+    for (const { text, codes } of known) {
+      let at = 0;
+      while (at < codes.length && bytes[start + at] === codes[at]) at++;
+      if (at < codes.length || bytes[start + at] !== QUOTE) continue;
+      this.position = start + at + 1;
+      return text;
+    }
+    return this.string();
   }
 
   /** Walks an array: `visit` is called with each index and must consume the value. */

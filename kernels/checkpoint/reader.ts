@@ -35,7 +35,7 @@ export async function readLong(source: ByteSource, offset: number, length: numbe
   const bytes = Buffer.allocUnsafe(length);
   for (let done = 0; done < length; done += piece) {
     if (done > 0) await breathe(context);
-    source.read(offset + done, Math.min(piece, length - done)).copy(bytes, done);
+    source.readInto(bytes.subarray(done, Math.min(done + piece, length)), offset + done);
   }
   return bytes;
 }

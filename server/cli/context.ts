@@ -10,8 +10,8 @@ export interface VerbContext {
   readonly signal: AbortSignal;
   /** Writes to stdout: the answer. */
   print(text: string): void;
-  /** Writes the one JSON document to stdout. */
-  printJson(value: unknown): void;
+  /** Writes the one JSON document to stdout. A list at its top level may be any iterable. */
+  printJson(value: object): void;
   /** Writes a line to stderr, unless --quiet. */
   note(text: string): void;
   /** Progress of kernel jobs, on stderr. */

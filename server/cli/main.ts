@@ -6,7 +6,7 @@ import { createAnalysis, type Analysis } from '../analysis/create';
 import { DEFAULT_SETTINGS } from '../protocol';
 import { commandHelp, parseArguments, UsageError, type Arguments } from './arguments';
 import type { Verb, VerbContext } from './context';
-import { plain } from './output';
+import { isList, jsonPieces, plain } from './output';
 import { Progress } from './progress';
 import { allocate } from './verbs/allocate';
 import { check } from './verbs/check';
@@ -60,7 +60,7 @@ function contextOf(args: Arguments, signal: AbortSignal, progress: Progress, not
   return {
     args, json: args.has('json'), signal, note,
     print: (text) => { progress.clear(); answer(text); },
-    printJson: (value) => { progress.clear(); answer(`${JSON.stringify(value, null, process.stdout.isTTY ? 2 : undefined)}\n`); },
+    printJson: (value) => { progress.clear(); answerJson(value); },
     onProgress: progress.show,
     service: (settings = {}) => {
       const threads = args.number('threads', 0);
@@ -128,6 +128,17 @@ function exit(code: number): void {
     if (error) stopPrinting(error);
     process.stderr.write('', () => process.exit(code));
   });
+}
+
+/** One JSON document: indented for a person, in pieces for a program. */
+function answerJson(value: object): void {
+  if (process.stdout.isTTY || Array.isArray(value)) {
+    const whole = Array.isArray(value) ? value : Object.fromEntries(Object.entries(value).map(([key, part]) => [key, isList(part) ? [...part] : part]));
+    answer(`${JSON.stringify(whole, null, process.stdout.isTTY ? 2 : undefined)}\n`);
+    return;
+  }
+  for (const piece of jsonPieces(value)) answer(piece);
+  answer('\n');
 }
 
 /** Writes to standard output. Into a file in a loop of our own: Node's stream takes a short write, as on a full disk, for a whole one. */

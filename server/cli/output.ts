@@ -21,6 +21,42 @@ export const decibelText = (value: number | null): string => (value === null ? '
 export const bitsText = (value: number): string => value.toFixed(2);
 export const plural = (count: number, noun: string): string => `${countText(count)} ${noun}${count === 1 ? '' : 's'}`;
 
+/** Items of a list that are written together. */
+const ITEMS_AT_ONCE = 2000;
+
+/**
+ * A document as JSON in pieces, lists at its top level a few thousand items at a time: a checkpoint can have a million
+ * tensors. Such a list may be any iterable, so that nothing need be made twice.
+ */
+export function* jsonPieces(document: object): Generator<string> {
+  let before = '{';
+  for (const [key, value] of Object.entries(document) as [string, unknown][]) {
+    if (value === undefined) continue;
+    yield `${before}${JSON.stringify(key)}:`;
+    before = ',';
+    if (!isList(value)) {
+      yield JSON.stringify(value);
+      continue;
+    }
+    yield '[';
+    let items: unknown[] = [];
+    let separator = '';
+    for (const item of value) {
+      if (items.push(item) < ITEMS_AT_ONCE) continue;
+      yield separator + JSON.stringify(items).slice(1, -1);
+      separator = ',';
+      items = [];
+    }
+    yield `${items.length > 0 ? separator + JSON.stringify(items).slice(1, -1) : ''}]`;
+  }
+  yield before === '{' ? '{}' : '}';
+}
+
+/** An array, or anything that gives its items one after another. */
+export function isList(value: unknown): value is Iterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.iterator in value;
+}
+
 export interface Column {
   readonly title: string;
   readonly right?: boolean;

@@ -1,4 +1,5 @@
 /** bitlens inspect: what a checkpoint holds, read from its header. */
+import type { CheckpointSummary } from '../../protocol';
 import type { Verb } from '../context';
 import { bytesText, countText, plain, plural, shapeText, table } from '../output';
 
@@ -15,7 +16,7 @@ export const inspect: Verb = {
     const summary = await service.inspect(context.args.positionals[0]!, { signal: context.signal });
     if (context.json) {
       const { format, tensors, parameters, problems, imports, metadata, path, bytes } = summary;
-      context.printJson({ format, tensors: tensors.map(({ name, dtype, shape, bytes: size }) => ({ name, dtype, shape, bytes: size })), parameters, problems, imports, metadata, path, bytes });
+      context.printJson({ format, tensors: listed(tensors), parameters, problems, imports, metadata, path, bytes });
       return 0;
     }
     context.print(`${plain(summary.path, 1000)}: ${summary.format}, ${plural(summary.tensors.length, 'tensor')}, ${countText(summary.parameters)} parameters, ${bytesText(summary.bytes)}\n\n`);
@@ -29,3 +30,8 @@ export const inspect: Verb = {
     return 0;
   },
 };
+
+/** One after another: there may be a million. */
+function* listed(tensors: CheckpointSummary['tensors']): Generator<object> {
+  for (const { name, dtype, shape, bytes } of tensors) yield { name, dtype, shape, bytes };
+}

@@ -25,6 +25,9 @@ export class MemorySource implements ByteSource {
     this.reads++;
     return Buffer.from(this.bytes.subarray(offset, offset + length));
   }
+  readInto(target: Uint8Array, offset: number): void {
+    target.set(this.read(offset, target.length));
+  }
   close(): void { /* nothing is held */ }
 }
 
