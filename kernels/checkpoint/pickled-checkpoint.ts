@@ -6,7 +6,7 @@ import { plainValues } from './pickle-views';
 import { FETCH_AGAIN, ProblemList, refuse, shown } from './problems';
 import { breathe, type ReaderContext } from './reader';
 import { nameTensors, type NamedRecord } from './state-dict';
-import { TensorMatcher, type StorageRef } from './torch-tensors';
+import { TensorMatcher, UnknownElementError, type StorageRef } from './torch-tensors';
 
 /** Where a storage's bytes are, or why they cannot be read. */
 export type StoragePlace =
@@ -26,7 +26,12 @@ export interface Layout {
 /** Tensors of one pickled object, with their places. `prefix` stands before every name. */
 export async function placeTensors(root: PickleValue, matcher: TensorMatcher, layout: Layout, source: ByteSource, context: ReaderContext, problems: ProblemList,
   pickleBytes: number, prefix = ''): Promise<TensorInfo[]> {
-  const named = nameTensors(root, matcher, context.limits, problems, pickleBytes, (name, message) => {
+  const named = nameTensors(root, matcher, context.limits, problems, pickleBytes, (name, error) => {
+    const { message } = error;
+    if (error instanceof UnknownElementError) {
+      problems.add('questionable', `the tensor ${shown(name)} is left out: ${message}`, 'Convert it to an ordinary element type before saving', { tensor: name });
+      return;
+    }
     if (layout.strict) refuse(source.path, `the tensor ${shown(name)} is impossible: ${message}`, FETCH_AGAIN, { tensor: name });
     problems.add('questionable', `the tensor ${shown(name)} cannot be read: ${message}`, 'Save the weights with torch.save or as safetensors', { tensor: name });
   });

@@ -35,7 +35,7 @@ interface Visit {
  * @param broken called with the name of a record that contradicts itself
  */
 export function nameTensors(root: PickleValue, matcher: TensorMatcher, limits: Limits, problems: ProblemList, pickleBytes: number,
-  broken: (name: string, message: string) => void): NamedRecord[] {
+  broken: (name: string, error: TensorRecordError) => void): NamedRecord[] {
   const found = new Map<string, NamedRecord>();
   const seen = new Set<PickleNode>();
   let again = 0;
@@ -56,7 +56,7 @@ export function nameTensors(root: PickleValue, matcher: TensorMatcher, limits: L
       record = matcher.match(value);
     } catch (error) {
       if (!(error instanceof TensorRecordError)) throw error;
-      broken(name, error.message);
+      broken(name, error);
       continue;
     }
     if (record) {

@@ -38,6 +38,9 @@ export interface TensorRecord {
 /** A record that looks like a tensor but contradicts itself. */
 export class TensorRecordError extends Error {}
 
+/** A tensor whose element type is not among ours: nothing is wrong with the file, but nothing can be said of the values. */
+export class UnknownElementError extends TensorRecordError {}
+
 /**
  * Tells which records are tensors, by the shape of the record: a call of one of PyTorch's rebuild functions, or a pickled
  * numpy array. Nothing is called. Each record is looked at once.
@@ -80,7 +83,7 @@ export class TensorMatcher {
   private rebuild(name: string, args: readonly PickleValue[], depth: number): TensorRecord | null {
     switch (name) {
       case '_rebuild_tensor': case '_rebuild_tensor_v2':
-        return dense(args[0], args[1], args[2], args[3], null);
+        return lazily(dense(args[0], args[1], args[2], args[3], null), args[6]);
       case '_rebuild_qtensor': {
         const record = dense(args[0], args[1], args[2], args[3], null);
         const quantizer = this.quantizer(sequence(args[4] ?? null), depth);
@@ -88,8 +91,8 @@ export class TensorMatcher {
       }
       case '_rebuild_tensor_v3': {
         const dtype = dtypeOf(args[6] ?? null);
-        if (!dtype) throw new TensorRecordError('its element type is not known');
-        return dense(args[0], args[1], args[2], args[3], dtype);
+        if (!dtype) throw unknownElement(args[6]);
+        return lazily(dense(args[0], args[1], args[2], args[3], dtype), args[7]);
       }
       case '_rebuild_parameter': case '_rebuild_parameter_with_state':
         return this.match(args[0] ?? null, depth + 1);
@@ -160,6 +163,19 @@ function described(dtype: DType, dims: readonly (number | bigint)[]): Pick<Tenso
   const bytes = count === null ? null : checkedBytes(count, DTYPE_BITS[dtype]);
   if (bytes === null) throw new TensorRecordError(`its shape [${dims.join(', ')}] is too large`);
   return { dtype, shape: dims.map(Number), bytes, strides: null, offset: 0, storage: null };
+}
+
+/** Metadata of a tensor whose values PyTorch negates or conjugates as they are read: what is stored is not what they are. */
+function lazily(record: TensorRecord | null, metadata: PickleValue | undefined): TensorRecord | null {
+  const flags = metadata === undefined ? null : dictEntries(metadata);
+  if (!record || !flags) return record;
+  const view = entry(flags, 'neg') === true ? 'negated' : entry(flags, 'conj') === true ? 'conjugated' : null;
+  if (!view) return record;
+  return { ...record, strides: null, storage: null, offset: 0, absent: `it was saved as a ${view} view, whose stored values are not its own; call resolve_${view === 'negated' ? 'neg' : 'conj'}() before saving` };
+}
+
+function unknownElement(type: PickleValue | undefined): UnknownElementError {
+  return new UnknownElementError(type instanceof GlobalNode ? `its element type ${type.module}.${type.name} is not known` : 'its element type is not known');
 }
 
 function without(dtype: DType | null, size: PickleValue | undefined, absent: string): TensorRecord | null {

@@ -6,8 +6,10 @@ const BY_NAME: ReadonlyMap<string, DType> = new Map<string, DType>([
   ['float8_e4m3fn', 'F8_E4M3'], ['float8_e5m2', 'F8_E5M2'], ['float8_e4m3fnuz', 'F8_E4M3FNUZ'], ['float8_e5m2fnuz', 'F8_E5M2FNUZ'], ['float8_e8m0fnu', 'F8_E8M0'],
   ['int64', 'I64'], ['long', 'I64'], ['int32', 'I32'], ['int', 'I32'], ['int16', 'I16'], ['short', 'I16'], ['int8', 'I8'],
   ['uint64', 'U64'], ['uint32', 'U32'], ['uint16', 'U16'], ['uint8', 'U8'], ['bool', 'BOOL'],
-  // Two fp4 values a byte, but PyTorch counts the bytes as elements.
-  ['float4_e2m1fn_x2', 'U8'], ['bits8', 'U8'], ['bits16', 'U16'],
+  // Several values a byte, but PyTorch counts the bytes as elements.
+  ['float4_e2m1fn_x2', 'U8'], ['bits1x8', 'U8'], ['bits2x4', 'U8'], ['bits4x2', 'U8'], ['bits8', 'U8'], ['bits16', 'U16'],
+  // One value a byte, whatever its width.
+  ...[1, 2, 3, 4, 5, 6, 7].flatMap((bits): [string, DType][] => [[`int${bits}`, 'I8'], [`uint${bits}`, 'U8']]),
   ['complex64', 'C64'], ['cfloat', 'C64'], ['complex128', 'C128'], ['cdouble', 'C128'],
   ['qint8', 'QI8'], ['quint8', 'QU8'], ['qint32', 'QI32'], ['quint4x2', 'QU4X2'], ['quint2x4', 'QU2X4'],
 ]);

@@ -1,4 +1,4 @@
-import { inflateRawSync } from 'node:zlib';
+import { crc32, inflateRawSync } from 'node:zlib';
 import { checkRange, type ByteSource } from './byte-source';
 import { FETCH_AGAIN, refuse, SAVE_AGAIN, shown } from './problems';
 import type { ProblemList } from './problems';
@@ -26,14 +26,15 @@ const MOST_EXPANSION = 1032;
 const HONEST_EXPANSION = 100;
 
 /**
- * A zip archive read through its central directory (PKWARE APPNOTE 6.3.10, with zip64). Checksums, encryption flags and
- * data before the archive do not hide a member, because the loaders of checkpoints do not mind them either; every
+ * A zip archive read through its central directory (PKWARE APPNOTE 6.3.10, with zip64). Wrong checksums, encryption flags
+ * and data before the archive do not hide a member, because the loaders of checkpoints do not mind them either; every
  * difference between the directory and a member's own header is reported.
  */
 export class ZipArchive {
   /** Data ranges found so far, by header offset. */
   private readonly starts = new Map<ZipEntry, number>();
   private differences = 0;
+  private readonly told = new Set<ZipEntry>();
 
   private constructor(private readonly source: ByteSource, readonly entries: readonly ZipEntry[],
     private readonly byName: ReadonlyMap<string, ZipEntry>, private readonly directory: number, private readonly problems: ProblemList) {}
@@ -84,6 +85,8 @@ export class ZipArchive {
     if (nameLength !== name.length || !header.subarray(30, 30 + nameLength).equals(name)) differs.push('name');
     if (header.readUInt16LE(8) !== entry.method) differs.push('method');
     if (((header.readUInt16LE(6) ^ entry.flags) & 0x61) !== 0) differs.push('encryption flags');
+    const sum = header.readUInt32LE(14);
+    if (sum !== entry.crc && sum !== 0 && entry.crc !== 0) differs.push('checksum');
     const sizes = [header.readUInt32LE(18), header.readUInt32LE(22)];
     const later = (header.readUInt16LE(6) & 8) !== 0;
     const agree = (local: number, central: number): boolean => local === central || local === 0xffffffff || (later && local === 0);
@@ -108,7 +111,7 @@ export class ZipArchive {
     const start = this.dataStart(entry);
     if (entry.method === 0) {
       if (entry.size !== entry.compressedSize) refuse(source.path, `${shown(entry.name)} is stored but gives two sizes, ${entry.compressedSize} and ${entry.size}`, FETCH_AGAIN, where);
-      return readLong(source, start, entry.size, context);
+      return this.summed(entry, await readLong(source, start, entry.size, context));
     }
     if (entry.method !== 8) refuse(source.path, `${shown(entry.name)} is compressed with method ${entry.method}; only stored and deflated members are read`, SAVE_AGAIN, where);
     if (entry.size > HONEST_EXPANSION * entry.compressedSize + 2 ** 20) {
@@ -123,7 +126,18 @@ export class ZipArchive {
       return refuse(source.path, `${shown(entry.name)} cannot be inflated to the ${entry.size} bytes it declares (${(error as Error).message})`, FETCH_AGAIN, where);
     }
     if (inflated.length !== entry.size) refuse(source.path, `${shown(entry.name)} declares ${entry.size} bytes but inflates to ${inflated.length}`, FETCH_AGAIN, where);
-    return inflated;
+    return this.summed(entry, inflated);
+  }
+
+  /**
+   * Says when contents do not have the checksum that the directory gives. Only what is read whole is summed: PyTorch sums
+   * nothing, and can be told to write 0 for a sum that was never made.
+   */
+  private summed(entry: ZipEntry, contents: Buffer): Buffer {
+    if (entry.crc === 0 || this.told.has(entry) || crc32(contents) === entry.crc) return contents;
+    this.told.add(entry);
+    this.problems.add('questionable', `${shown(entry.name)} does not have the checksum the archive gives for it: it was damaged or changed afterwards; PyTorch reads it all the same, other programs do not`, FETCH_AGAIN, { offset: entry.at });
+    return contents;
   }
 
   /** The first bytes of a member (inflated when deflated), to see what it is; empty when they cannot be had. */

@@ -102,7 +102,7 @@ const shapeStrides = (shape: readonly number[]): number[] => shape.map((_, i) =>
 export const tensorV2 = (store: Py, offset: number, shape: readonly number[], strides: readonly number[] = shapeStrides(shape)): Py =>
   call(REBUILD, store, offset, tuple(...shape), tuple(...strides), false, HOOKS);
 
-export interface Member { name: string; bytes: Buffer; method?: number; packed?: Buffer; flags?: number; localName?: string; headerShift?: number; size?: number; localSize?: number }
+export interface Member { name: string; bytes: Buffer; method?: number; packed?: Buffer; flags?: number; localName?: string; headerShift?: number; size?: number; localSize?: number; crc?: number; localCrc?: number }
 
 /** A zip of stored (or already deflated) members, 64-byte aligned like torch's, with whatever lies the members ask for. */
 export function zip(members: readonly Member[], options: { zip64?: boolean; before?: Buffer; comment?: Buffer } = {}): Buffer {
@@ -120,6 +120,7 @@ export function zip(members: readonly Member[], options: { zip64?: boolean; befo
     local.writeUInt32LE(0x04034b50, 0);
     local.writeUInt16LE(member.flags ?? 0, 6);
     local.writeUInt16LE(member.method ?? 0, 8);
+    local.writeUInt32LE((member.localCrc ?? member.crc ?? 0) >>> 0, 14);
     local.writeUInt32LE(data.length, 18);
     local.writeUInt32LE(member.localSize ?? member.bytes.length, 22);
     local.writeUInt16LE(localName.length, 26);
@@ -132,6 +133,7 @@ export function zip(members: readonly Member[], options: { zip64?: boolean; befo
     central.writeUInt32LE(0x02014b50, 0);
     central.writeUInt16LE(member.flags ?? 0, 8);
     central.writeUInt16LE(member.method ?? 0, 10);
+    central.writeUInt32LE((member.crc ?? 0) >>> 0, 16);
     const size = member.size ?? member.bytes.length;
     const wide = Buffer.alloc(options.zip64 ? 28 : 0);
     if (options.zip64) {

@@ -30,6 +30,20 @@ test('PyTorch 2.x: format members, untyped storages, _rebuild_tensor_v3, fp8, un
   assert.match((await refused(torchZip(dict([['x', v3('0', 4, 'bfloat16', 3)]]), { 0: Buffer.alloc(4) }))).message, /element 2 of a storage of 2/);
 });
 
+test('values that PyTorch negates or conjugates as it reads them are not taken as they are stored', async () => {
+  const lazy = (flag: string, value: boolean): Py => call(utils('_rebuild_tensor_v2'), storage('FloatStorage', '0', 2), 0, tuple(2), tuple(1), false, ordered([]), dict([[flag, value]]));
+  const checkpoint = await opened(torchZip(dict([['neg', lazy('neg', true)], ['conj', lazy('conj', true)], ['plain', lazy('neg', false)]]), { 0: floats(1, 2) }));
+  assert.deepEqual(checkpoint.tensors.map(({ name, data }) => [name, data !== null]), [['neg', false], ['conj', false], ['plain', true]]);
+  assert.deepEqual(checkpoint.problems.map(({ message }) => /resolve_(neg|conj)\(\) before saving/.exec(message)?.[1]), ['neg', 'conj']);
+});
+
+test('a tensor of an element type that is not known is left out, and the others are read', async () => {
+  const v3 = (dtype: string): Py => call(utils('_rebuild_tensor_v3'), storage('UntypedStorage', '0', 4, 'torch.storage'), 0, tuple(2), tuple(1), false, ordered([]), global('torch', dtype));
+  const checkpoint = await opened(torchZip(dict([['new', v3('float99_new')], ['bits', v3('int4')], ['w', f32('1', 2)]]), { 0: Buffer.alloc(4), 1: floats(1, 2) }));
+  assert.deepEqual(checkpoint.tensors.map(({ name, dtype }) => [name, dtype]), [['bits', 'I8'], ['w', 'F32']]);
+  assert.match(checkpoint.problems[0]!.message, /new is left out: its element type torch\.float99_new is not known/);
+});
+
 test('OrderedDict with _metadata, a training checkpoint, and what is kept beside the tensors', async () => {
   const state = build(ordered([['module.conv.weight', f32('0', 2, 2)], ['module.bn.num_batches_tracked', tensorV2(storage('LongStorage', '1', 1), 0, [])]]),
     dict([['_metadata', ordered([['', dict([['version', 1]])], ['conv', dict([['version', 1]])]])]]));

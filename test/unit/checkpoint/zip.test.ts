@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { deflateRawSync } from 'node:zlib';
+import { crc32, deflateRawSync } from 'node:zlib';
 import { openCheckpoint } from '../../../kernels/checkpoint';
 import { call, dict, floats, global, pickle, storage, tensorV2, tuple, torchZip, zip, type Member } from './pickles';
 import { MemorySource, openBytes, opened, randomFrom, refused, scratch, valuesOf, writeScratch } from './support';
@@ -46,6 +46,23 @@ test('a member that inflates to more or less than it declares is refused, withou
   assert.ok(process.memoryUsage().arrayBuffers - before < 48 * 2 ** 20);
   const small = deflateRawSync(pickle(object));
   for (const delta of [-1, 1]) assert.match((await refused(zip(members({ pickle: { method: 8, packed: small, size: pickle(object).length + delta } })))).message, /inflate|declares/);
+});
+
+test('a wrong checksum is told and hides nothing; 0 means that none was made', async () => {
+  const crc = crc32(pickle(object));
+  assert.deepEqual((await opened(zip(members({ pickle: { crc } })))).problems, []);
+  assert.deepEqual((await opened(zip(members({ pickle: { method: 8, packed: deflateRawSync(pickle(object)), crc } })))).problems, []);
+  assert.deepEqual((await opened(zip(members({ pickle: { crc: 0 } })))).problems, []);
+  const damaged = await opened(zip(members({ pickle: { crc: crc ^ 1 } })));
+  assert.equal(damaged.tensors.length, 1);
+  assert.deepEqual(damaged.problems.map(({ code, grade }) => [code, grade]), [['BL406', 'questionable']]);
+  assert.match(messages(damaged), /^m\/data\.pkl does not have the checksum/);
+  assert.match(messages(await opened(zip(members({ pickle: { crc, localCrc: crc ^ 2 } })))), /different checksum/);
+  // A sum that follows the data is 0 in the header before it.
+  assert.deepEqual((await opened(zip(members({ pickle: { crc, localCrc: 0 } })))).problems, []);
+  // Values are read in pieces and never summed: opening stays as cheap as it was.
+  const source = new MemorySource(zip(members({ data: { crc: 1 } })));
+  assert.ok('checkpoint' in await openBytes(source));
 });
 
 test('what loaders may read differently is refused or told', async () => {
