@@ -183,7 +183,7 @@ class Session implements ModuleFinder {
 
   find(name: string, from: ModuleScope | null): ModuleScope | undefined {
     const parts = name.split('.');
-    for (const base of this.searchPath(from)) {
+    for (const base of this.searchPath(from, parts[0]!)) {
       const found = this.at(path.join(base, ...parts));
       if (found) return found;
     }
@@ -197,7 +197,7 @@ class Session implements ModuleFinder {
   private at(base: string): ModuleScope | undefined { return this.load(path.join(base, '__init__.py')) ?? this.load(`${base}.py`); }
 
   /** Folders an import is looked up in: the importing file's own and those above it up to a root, then the roots. */
-  private searchPath(from: ModuleScope | null): string[] {
+  private searchPath(from: ModuleScope | null, top: string): string[] {
     const roots = this.workspace.roots();
     const folders: string[] = [];
     if (from) {
@@ -209,7 +209,14 @@ class Session implements ModuleFinder {
       // Inside a package the folders are not on Python's path: the outermost come first.
       if (this.workspace.source(path.join(path.dirname(from.file), '__init__.py'))) folders.reverse();
     }
-    return [...new Set([...folders, ...roots, ...roots.map((root) => path.join(root, 'src')), ...(from ? [this.packageHome(from.file)] : this.packageHomes.values())])];
+    const homes = from ? [this.packageHome(from.file)] : [...this.packageHomes.values()];
+    return [...new Set([...folders, ...roots, ...roots.map((root) => path.join(root, 'src')), ...homes.filter((home) => this.holdsRoot(home, top))])];
+  }
+
+  /** True when the package of that name is the one a root lies in: what is installed beside it is not of the workspace. */
+  private holdsRoot(home: string, top: string): boolean {
+    const folder = path.join(home, top);
+    return [...this.packageHomes].some(([root, known]) => known === home && (root === folder || root.startsWith(folder + path.sep)));
   }
 
   /**

@@ -30,6 +30,12 @@ export function externalValue(packageName: string, member: string, span: SourceS
   return new UnknownValue(`imported from ${packageName}, which is not in the workspace`, span, { package: packageName, name: member });
 }
 
+/**
+ * The machinery of transformers: base classes that add no module, caches, masks, outputs, decorators. What it does to a
+ * model's tree is known, as with torch, so that its own source, where it is in the workspace, is not run for every model.
+ */
+const MACHINERY = /^transformers\.(?:modeling_utils|configuration_utils|generation|utils|cache_utils|masking_utils|modeling_outputs|modeling_attn_mask_utils|modeling_flash_attention_utils|processing_utils|integrations|initialization|loss|quantizers|distributed|backbone_utils|image_processing\w*|image_utils|feature_extraction\w*|tokenization\w*|core_model_loading|conversion_mapping)(?:\.|$)/;
+
 /** `from a.b import c as d`, relative ones included. */
 export function importFrom(machine: Machine, node: Extract<Stmt, { kind: 'from' }>, env: Environment, bind: (name: string, value: Value) => void): void {
   const name = node.level > 0 ? relativeName(env.module, node.level, node.module) : node.module;
@@ -47,6 +53,9 @@ export function importFrom(machine: Machine, node: Extract<Stmt, { kind: 'from' 
 }
 
 function importMember(machine: Machine, packageName: string, member: string, module: ModuleScope | undefined, from: ModuleScope | null, span: SourceSpan): Value {
+  if (module && MACHINERY.test(`${packageName}.${member}`)) {
+    return thirdPartyMember(packageName, member) ?? new UnknownValue(`${member} is machinery of transformers that is not evaluated`, span, { package: packageName, name: member });
+  }
   if (module) {
     const value = machine.guardCycle(`${module.file}\0${member}`, () => findAttribute(machine, module, member));
     if (value !== undefined) return value;

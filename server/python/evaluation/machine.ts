@@ -38,6 +38,8 @@ export interface ModuleFinder {
 }
 
 const MAX_STEPS = 2_000_000;
+/** Of the steps that are left, one in so many may go into one statement at the top level: of the file itself, and of what it imports. */
+const STATEMENT_SHARE = { own: 2, imported: 8 } as const;
 const MAX_DEPTH = 120;
 const MAX_FORKS = 24;
 const FORK_COST = 100;
@@ -64,7 +66,7 @@ export class Machine {
   /** Spans are made only when somebody asks. */
   place: SourceSpan | Located | undefined;
 
-  constructor(readonly finder: ModuleFinder, private readonly maxSteps = MAX_STEPS) {}
+  constructor(readonly finder: ModuleFinder, private maxSteps = MAX_STEPS) {}
 
   step(): void { if (++this.steps > this.maxSteps) throw new BudgetExceeded(this.site); }
 
@@ -164,13 +166,17 @@ export class Machine {
     const saved = { journals: this.journals, handlers: this.handlers, loopDepth: this.loopDepth, place: this.place, depth: this.depth };
     this.journals = []; this.handlers = []; this.loopDepth = 0;
     this.topLevel += 1;
+    const { maxSteps } = this;
+    // One costly table somewhere in a package must not use up what the model itself needs.
+    this.maxSteps = this.steps + Math.floor((maxSteps - this.steps) / (saved.depth === 0 ? STATEMENT_SHARE.own : STATEMENT_SHARE.imported));
     try {
       this.call(() => executeBlock(this, chunk.statements(), environment));
     } catch (error) {
-      if (!(error instanceof PyRaise)) throw error;
-      const reason = this.unknown(`${error.type}: ${error.detail}`, error.span);
+      const tooLong = error instanceof BudgetExceeded && error.kind === 'steps';
+      if (!(error instanceof PyRaise) && !tooLong) throw error;
+      const reason = this.unknown(tooLong ? 'evaluation budget: the statement takes too many steps to be evaluated' : `${error.type}: ${error.detail}`, error.span);
       for (const name of chunk.names) if (name !== '*' && !environment.variables.has(name)) environment.variables.set(name, reason);
-    } finally { Object.assign(this, saved); this.topLevel -= 1; }
+    } finally { Object.assign(this, saved); this.topLevel -= 1; this.maxSteps = maxSteps; }
   }
 
   /** Runs pending registrations of all loaded modules; true when something ran, so that a lookup is worth repeating. */

@@ -268,3 +268,32 @@ test('environment variables count as not set, and that is said', () => {
   assert.deepEqual(rows(tree.root), ['fc.weight [1,3]', 'fc.bias [1]']);
   assert.deepEqual(tree.assumptions.map(({ text }) => text), ['the environment variable WIDTH is not set', 'the environment variable FAST is not set']);
 });
+
+test('an installed package: its neighbours are not read, one costly table does not use up the budget, and transformers machinery is known without its source', () => {
+  const files: Record<string, string> = {
+    '/lib/beside.py': 'WIDTH = 7\n',
+    '/lib/transformers/__init__.py': '', '/lib/transformers/models/__init__.py': '', '/lib/transformers/models/own/__init__.py': '',
+    '/lib/transformers/modeling_utils.py': 'class PreTrainedModel:\n    def __init__(self, config):\n        raise TypeError("not for us")\n',
+    '/lib/transformers/tables.py': 'def fill():\n    total = 0\n    while total < 10 ** 9:\n        total += 1\n    return total\nTABLE = fill()\nWIDTH = 5\n',
+    '/lib/transformers/models/own/modeling_own.py': `
+import torch.nn as nn
+from beside import WIDTH as BESIDE
+from ...modeling_utils import PreTrainedModel
+from ...tables import TABLE, WIDTH
+class Own(PreTrainedModel):
+    def __init__(self, config=None):
+        super().__init__(config)
+        self.a = nn.Linear(WIDTH, BESIDE)
+        self.b = nn.Linear(WIDTH, TABLE)
+class Last(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(1, TABLE)
+`,
+  };
+  const made = new PythonWorkspace({ readFile: (file) => files[file] ?? null, roots: () => ['/lib/transformers/models/own'] });
+  const file = '/lib/transformers/models/own/modeling_own.py';
+  assert.deepEqual(made.rootCandidates(file).map(({ name }) => name), ['Own', 'Last']);
+  assert.deepEqual(rows(made.buildTree(file, 'Own').root), ['a.weight [null,5]', 'a.bias [null]', 'b.weight [null,5]', 'b.bias [null]']);
+  made.dispose();
+});
