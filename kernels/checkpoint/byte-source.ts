@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from 'node:fs';
 import type { FileIdentity } from './checkpoint';
-import { FETCH_AGAIN, refuse } from './problems';
+import { counted, FETCH_AGAIN, IS, refuse } from './problems';
 
 /**
  * The bytes of one file, read by position. Reads are synchronous and short (the caller pauses between them), because a
@@ -97,11 +97,11 @@ export class FileSource implements ByteSource {
 /** Refuses a range that is not wholly inside the source. */
 export function checkRange(source: { path: string; size: number }, offset: number, length: number): void {
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > source.size) {
-    refuse(source.path, `${length} bytes are wanted at byte ${offset}, but the file ends at ${source.size}`, FETCH_AGAIN, { offset: Math.max(0, offset) });
+    refuse(source.path, `${counted(length, 'byte', IS)} wanted at byte ${offset}, but the file ends at ${source.size}`, FETCH_AGAIN, { offset: Math.max(0, offset) });
   }
 }
 
 export function refuseShort(path: string, offset: number, length: number): never {
-  return refuse(path, `the file became shorter while it was read: ${length} bytes were expected at byte ${offset}`,
+  return refuse(path, `the file became shorter while it was read: ${counted(length, 'byte', ['was', 'were'])} expected at byte ${offset}`,
     'Open it again when nothing is writing it', { offset });
 }

@@ -1,5 +1,5 @@
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { refuse } from './problems';
 
 /** Names that loaders look for, best first. */
@@ -18,6 +18,8 @@ const NOT_WEIGHTS = /^(training_args|optimizer|scheduler|scaler|rng_state(_\d+)?
  */
 export function chooseInFolder(path: string): string {
   if (!statSync(path).isDirectory()) return path;
+  const snapshot = snapshotIn(path);
+  if (snapshot) return chooseInFolder(snapshot);
   const names = readdirSync(path).filter((name) => !NOT_WEIGHTS.test(name)).sort();
   const known = WELL_KNOWN.find((name) => names.includes(name));
   if (known) return join(path, known);
@@ -32,4 +34,18 @@ export function chooseInFolder(path: string): string {
     }
   }
   return refuse(path, 'the folder holds no checkpoint', 'Name a .safetensors file, an index of shards, or a PyTorch checkpoint');
+}
+
+/** In a Hugging Face cache (`models--x--y`), the folder of the revision that `refs/main` names, or of the only one there is. */
+function snapshotIn(path: string): string | null {
+  if (!/^models--/.test(basename(path))) return null;
+  const folder = join(path, 'snapshots');
+  try {
+    const revisions = readdirSync(folder);
+    if (revisions.length === 1) return join(folder, revisions[0]);
+    const main = readFileSync(join(path, 'refs', 'main'), 'latin1').trim();
+    return revisions.includes(main) ? join(folder, main) : null;
+  } catch {
+    return null;
+  }
 }

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import type { ByteSource } from './byte-source';
-import { FETCH_AGAIN, refuse } from './problems';
+import { counted, FETCH_AGAIN, refuse, shown } from './problems';
 
 /** Files that people take for checkpoints: each has a message of its own. Throws CheckpointError, or returns when it is none of them. */
 export function refuseFamiliarStrangers(head: Buffer, source: ByteSource): void {
@@ -38,8 +38,18 @@ const ARCHIVES: readonly (readonly [string, (head: Buffer) => boolean, string])[
   ['a RAR archive', (head) => head.toString('latin1', 0, 4) === 'Rar!', EXTRACT],
   ['a PNG picture', starts(0x89, 0x50, 0x4e, 0x47), 'Name the checkpoint'],
   ['a JPEG picture', starts(0xff, 0xd8, 0xff), 'Name the checkpoint'],
+  ['an HDF5 file (Keras weights are stored so)', starts(0x89, 0x48, 0x44, 0x46), 'Open the safetensors or PyTorch weights of the model'],
+  ['a numpy array', (head) => head.toString('latin1', 1, 6) === 'NUMPY', 'Open the safetensors or PyTorch weights of the model'],
   ['a PDF document', (head) => head.toString('latin1', 0, 5) === '%PDF-', 'Name the checkpoint'],
 ];
+
+/** The first line of what is text to its last byte, or null. */
+function plainText(head: Buffer): string | null {
+  if (!head.every((byte) => byte >= 0x20 || (byte >= 0x09 && byte <= 0x0d))) return null;
+  // The head may end inside a character.
+  const text = head.toString('utf8').replace(/\ufffd$/, '');
+  return text.includes('\ufffd') ? null : text.trim().split(/[\r\n]/, 1)[0]!;
+}
 
 /** Bytes that no reader knows. The message says what the name promised, and what kind of damage shows. */
 export function refuseUnknown(head: Buffer, source: ByteSource): never {
@@ -48,7 +58,9 @@ export function refuseUnknown(head: Buffer, source: ByteSource): never {
   if (head.includes(Buffer.from([0xef, 0xbf, 0xbd])) && head.indexOf(0) >= 0) {
     refuse(path, 'the file was treated as text and damaged: it holds replacement characters (ef bf bd) where bytes were', 'Copy or download it again in binary mode', { offset: head.indexOf(Buffer.from([0xef, 0xbf, 0xbd])) });
   }
-  if (size < 9) refuse(path, `the file has ${size} bytes, too few for any checkpoint`, FETCH_AGAIN, { offset: 0 });
+  if (size < 9) refuse(path, `the file has ${counted(size, 'byte')}, too few for any checkpoint`, FETCH_AGAIN, { offset: 0 });
+  const text = plainText(head);
+  if (text !== null) refuse(path, `this is text and no checkpoint: it begins with "${shown(text, 60)}"`, 'If a server or a script wrote it in place of the file, fetch the file again', { offset: 0 });
   const declared = head.length >= 8 ? head.readBigUInt64LE(0) : 0n;
   if (/\.safetensors$/i.test(path)) {
     refuse(path, `this is not safetensors although the name says so: a header length and "{" are expected, the file starts with ${shownBytes} (length ${declared})`, FETCH_AGAIN, { offset: declared <= BigInt(size) ? 8 : 0 });

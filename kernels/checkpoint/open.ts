@@ -43,12 +43,12 @@ export async function openSource(source: ByteSource, readerContext: ReaderContex
 }
 
 /** A context whose parts are files. An index may name checkpoints, but not another index. */
-export function context(limits: Limits, signal: AbortSignal | undefined, depth: number): ReaderContext {
+export function context(limits: Limits, signal: AbortSignal | undefined, depth: number, within = ''): ReaderContext {
   return {
     limits, signal,
     openPart: (part) => {
-      if (depth > 0) refuse(part, `${part} is an index that is named by another index`, 'Open the inner index itself');
-      return openFile(part, context(limits, signal, depth + 1));
+      if (depth > 0) refuse(within, 'it is an index itself, and an index names only files of weights', 'Open the inner index itself');
+      return openFile(part, context(limits, signal, depth + 1, part));
     },
   };
 }

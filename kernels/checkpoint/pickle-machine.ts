@@ -1,6 +1,7 @@
 import type { ImportList } from './pickle-imports';
 import type { Limits } from './limits';
 import { BytesNode, CallNode, DictNode, EMPTY_TUPLE, FloatNode, GlobalNode, isFilled, ListNode, NewNode, OpaqueNode, PersistNode, SetNode, TextNode, TupleNode, type PickleValue } from './pickle-nodes';
+import { counted, IS } from './problems';
 import { pythonLiteral, rawUnicodeEscape, small, twosComplement } from './pickle-text';
 
 /** Why a pickle could not be read to its end. `offset` is within its stream. */
@@ -253,7 +254,7 @@ export class PickleMachine {
   private need(length: number): void {
     if (this.position + length <= this.bytes.length) return;
     if (!this.complete) throw MORE;
-    throw new Broken(`it ends in the middle: ${this.position + length - this.bytes.length} bytes are missing`);
+    throw new Broken(`it ends in the middle: ${counted(this.position + length - this.bytes.length, 'byte', IS)} missing`);
   }
 
   private skip(length: number): void {
@@ -300,7 +301,7 @@ export class PickleMachine {
   }
 
   private plausible(length: number): number {
-    if (length > this.limits.pickleBytes) throw new Broken(`it claims an item of ${length} bytes, more than the ${this.limits.pickleBytes} that are read`);
+    if (length > this.limits.pickleBytes) throw new Broken(`it claims an item of ${length === Infinity ? '2^53 or more' : length} bytes, more than the ${this.limits.pickleBytes} that are read`);
     return length;
   }
 

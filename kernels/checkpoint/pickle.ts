@@ -6,7 +6,7 @@ import { PickleMachine } from './pickle-machine';
 import type { PickleValue } from './pickle-nodes';
 import { PickleInput, runPickle } from './pickle-stream';
 import { assemble, placeTensors } from './pickled-checkpoint';
-import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN } from './problems';
+import { counted, FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN } from './problems';
 import type { CheckpointReader, ReaderContext } from './reader';
 import { TensorMatcher } from './torch-tensors';
 
@@ -46,7 +46,7 @@ async function openPickle(source: ByteSource, context: ReaderContext): Promise<C
     if (machine.broken) {
       const where = at + machine.broken.offset;
       if (count > 0 && machine.broken.offset === 0) {
-        problems.add('questionable', `${source.size - at} bytes that are no pickle follow the last one`, SAVE_AGAIN, { offset: at });
+        problems.add('questionable', `${counted(source.size - at, 'byte', ['that is no pickle follows', 'that are no pickle follow'])} the last one`, SAVE_AGAIN, { offset: at });
       } else {
         const message = `the pickle breaks: ${machine.broken.message}`;
         if (imports.size === 0 && results.length === 0) refuse(source.path, message, FETCH_AGAIN, { offset: where });

@@ -9,8 +9,16 @@ export function refuse(path: string, message: string, fix: string, where: { offs
 export const FETCH_AGAIN = 'Download or copy the file again, and compare its size with the source';
 export const SAVE_AGAIN = 'Save the checkpoint again with the program that wrote it';
 
+/** A number with its noun, and a verb where one follows: "1 byte is", "2 bytes are". */
+export function counted(count: number | bigint, noun: string, verb?: readonly [one: string, many: string]): string {
+  const one = Number(count) === 1;
+  return `${count} ${one ? noun : noun.replace(/y$/, 'ie')}${one ? '' : 's'}${verb ? ` ${verb[one ? 0 : 1]}` : ''}`;
+}
+export const IS = ['is', 'are'] as const;
+
 /** A name out of a file, short and printable enough for a message. Control and direction characters are shown as escapes. */
 export function shown(name: string, longest = 200): string {
+  if (name === '') return '""';
   const cut = name.length > longest ? `${name.slice(0, longest)}...` : name;
   // eslint-disable-next-line no-control-regex
   return cut.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,

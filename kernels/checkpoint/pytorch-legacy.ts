@@ -7,7 +7,7 @@ import { dictEntries, entry } from './pickle-views';
 import { sequence, type PickleValue } from './pickle-nodes';
 import { PickleInput, runPickle } from './pickle-stream';
 import { assemble, placeTensors, refuseOrList, type StoragePlace } from './pickled-checkpoint';
-import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
+import { counted, FETCH_AGAIN, IS, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
 import { breathe, type CheckpointReader, type ReaderContext } from './reader';
 import { TensorMatcher } from './torch-tensors';
 import { storageType } from './torch-types';
@@ -116,21 +116,21 @@ async function readStorages(source: ByteSource, context: ReaderContext, keys: re
     const width = widths.get(key);
     if (!width) return refuse(source.path, `the storage ${shown(key)} is in the file, but nothing says of what type it is`, FETCH_AGAIN, { offset: at });
     if (places.has(key)) refuse(source.path, `the storage ${shown(key)} is listed twice`, FETCH_AGAIN, { offset: at });
-    if (at + 8 > source.size) refuse(source.path, `the file is cut short: ${keys.length - index} of ${keys.length} storages are missing`, FETCH_AGAIN, { offset: source.size });
+    if (at + 8 > source.size) refuse(source.path, `the file is cut short: ${keys.length - index} of ${counted(keys.length, 'storage', IS)} missing`, FETCH_AGAIN, { offset: source.size });
     const count = source.read(at, 8).readBigUInt64LE(0);
     if (count !== BigInt(width.elements)) {
-      refuse(source.path, `the storage ${shown(key)} has ${count} elements, but the pickle says ${width.elements}`, FETCH_AGAIN, { offset: at });
+      refuse(source.path, `the storage ${shown(key)} has ${counted(count, 'element')}, but the pickle says ${width.elements}`, FETCH_AGAIN, { offset: at });
     }
     const bytes = Math.ceil(width.elements * width.bits / 8);
     const end = at + 8 + bytes;
     if (!Number.isSafeInteger(end) || end > source.size) {
-      refuse(source.path, `the file is cut short: the storage ${shown(key)} needs ${bytes} bytes, of which ${end - source.size} are missing`, FETCH_AGAIN, { offset: at + 8 });
+      refuse(source.path, `the file is cut short: the storage ${shown(key)} needs ${counted(bytes, 'byte')}, of which ${end - source.size} are missing`, FETCH_AGAIN, { offset: at + 8 });
     }
     places.set(key, { offset: at + 8, bytes, byteOrder: 'little' });
     at = end;
   }
   if (at < source.size) {
-    problems.add('questionable', `${source.size - at} bytes follow the last storage and belong to none`, SAVE_AGAIN, { offset: at });
+    problems.add('questionable', `${counted(source.size - at, 'byte', ['follows', 'follow'])} the last storage, part of none`, SAVE_AGAIN, { offset: at });
   }
   return places;
 }

@@ -5,7 +5,7 @@ import type { PickleMachine } from './pickle-machine';
 import { looksLikePickle } from './pickle';
 import { PickleInput, runPickle } from './pickle-stream';
 import { assemble, placeTensors, refuseOrList, type Layout, type StoragePlace } from './pickled-checkpoint';
-import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
+import { counted, FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
 import { breathe, type CheckpointReader, type ReaderContext } from './reader';
 import { TensorMatcher, type StorageRef } from './torch-tensors';
 import { ZipArchive, type ZipEntry } from './zip';
@@ -140,7 +140,7 @@ function storagePlace(zip: ZipArchive, folder: string, ref: StorageRef, tensor: 
     return refuse(source.path, `the storage ${shown(ref.key)} of ${shown(tensor)} is not in the archive`, FETCH_AGAIN, { tensor });
   }
   if (entry.size !== bytes) {
-    refuse(source.path, `the storage ${shown(ref.key)} of ${shown(tensor)} holds ${entry.size} bytes, but the pickle says ${bytes}`, FETCH_AGAIN, { offset: entry.at, tensor });
+    refuse(source.path, `the storage ${shown(ref.key)} of ${shown(tensor)} holds ${counted(entry.size, 'byte')}, but the pickle says ${bytes}`, FETCH_AGAIN, { offset: entry.at, tensor });
   }
   if (entry.method !== 0) return { absent: 'its storage is compressed, which torch.save never does; save the checkpoint again with torch.save' };
   if (entry.compressedSize !== entry.size) refuse(source.path, `the storage ${shown(ref.key)} is stored but gives two sizes, ${entry.compressedSize} and ${entry.size}`, FETCH_AGAIN, { offset: entry.at, tensor });

@@ -2,7 +2,7 @@
 import { type DType, type TensorInfo, type TensorLocation } from './checkpoint';
 import { JsonScanner, knownWords } from './json-scanner';
 import { NameTable } from './name-table';
-import { SAVE_AGAIN, shown, type ProblemList } from './problems';
+import { counted, SAVE_AGAIN, shown, type ProblemList } from './problems';
 import { breathe, type ReaderContext } from './reader';
 
 /** Element types of the format; C128 and the quantized types of PyTorch are not among them. */
@@ -132,7 +132,7 @@ class EntryReader {
         else if (index === 2) this.readOffsets(name);
         else json.fail(`${shown(name)} has too many parts`);
       });
-      if (count !== 3) json.fail(`${shown(name)} has ${count} parts instead of dtype, shape and data_offsets`, valueAt);
+      if (count !== 3) json.fail(`${shown(name)} has ${counted(count, 'part')} instead of dtype, shape and data_offsets`, valueAt);
     } else {
       if (opened !== 0x7b) json.fail(`${shown(name)} must be an object with dtype, shape and data_offsets`);
       for (let more = json.openObject(); more; more = json.nextMember()) {

@@ -2,7 +2,7 @@ import type { ByteSource } from './byte-source';
 import { checkedBytes, checkedProduct } from './checked';
 import { DTYPE_BITS, type Checkpoint, type TensorInfo } from './checkpoint';
 import { JsonSyntaxError } from './json-scanner';
-import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
+import { counted, FETCH_AGAIN, IS, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
 import { readLong, type CheckpointReader, type ReaderContext } from './reader';
 import { PREFIX, readHeader, UnknownDtypeError, type Declared } from './safetensors-header';
 
@@ -37,7 +37,7 @@ async function openSafetensors(source: ByteSource, context: ReaderContext): Prom
   }
   const length = Number(declared);
   if (PREFIX + length > source.size) {
-    refuseHere(`the header claims ${length} bytes, but only ${source.size - PREFIX} follow its length: ${PREFIX + length - source.size} are missing`, FETCH_AGAIN, 0);
+    refuseHere(`the header claims ${counted(length, 'byte')}, but its length is followed by ${source.size - PREFIX}: ${counted(PREFIX + length - source.size, 'byte', IS)} missing`, FETCH_AGAIN, 0);
   }
   const header = await readLong(source, PREFIX, length, context);
   const problems = new ProblemList(limits.problems);
@@ -76,7 +76,7 @@ function place(declared: Declared, source: ByteSource, problems: ProblemList, da
     const count = checkedProduct(shape, Number.MAX_SAFE_INTEGER);
     const bytes = count === null ? null : checkedBytes(count, DTYPE_BITS[info.dtype]);
     if (bytes === null) return refuseTensor(`${sizes()} does not make whole bytes below 2^53`);
-    if (end[index] - begin !== bytes) refuseTensor(`${sizes()} needs ${bytes} bytes, but data_offsets give it ${end[index] - begin}`);
+    if (end[index] - begin !== bytes) refuseTensor(`${sizes()} needs ${counted(bytes, 'byte')}, but data_offsets give it ${end[index] - begin}`);
     info.bytes = bytes;
     info.data!.offset = dataStart + begin;
     if (bytes > 0 && (dataStart + begin) % Math.max(1, Math.ceil(DTYPE_BITS[info.dtype] / 8)) !== 0) misaligned ??= info;
@@ -90,8 +90,8 @@ function place(declared: Declared, source: ByteSource, problems: ProblemList, da
     next = end[index];
   }
   const present = source.size - dataStart;
-  if (next > present) refuse(source.path, `the tensors need ${next} bytes of data, but the file holds ${present}: ${next - present} are missing`, FETCH_AGAIN, { offset: source.size });
-  if (next < present) refuse(source.path, `${present - next} bytes follow the last tensor and belong to none`, SAVE_AGAIN, { offset: dataStart + next });
+  if (next > present) refuse(source.path, `the tensors need ${counted(next, 'byte')} of data, but the file holds ${present}: ${counted(next - present, 'byte', IS)} missing`, FETCH_AGAIN, { offset: source.size });
+  if (next < present) refuse(source.path, `${counted(present - next, 'byte', ['follows', 'follow'])} the last tensor, part of none`, SAVE_AGAIN, { offset: dataStart + next });
   if (misaligned) {
     problems.add('information', `the data of ${shown(misaligned.name)} does not start at a multiple of its element size; some loaders copy such tensors`, 'Save the checkpoint again with a current version of safetensors',
       { offset: misaligned.data?.offset, tensor: misaligned.name });

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import type { ByteSource } from './byte-source';
-import type { Checkpoint, CheckpointFile, PickleImport, TensorInfo } from './checkpoint';
+import { CheckpointError, type Checkpoint, type CheckpointFile, type PickleImport, type TensorInfo } from './checkpoint';
 import { JsonScanner, JsonSyntaxError } from './json-scanner';
-import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
+import { counted, FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
 import { breathe, readLong, type CheckpointReader, type ReaderContext } from './reader';
 import { shardPath } from './shard-path';
 
@@ -62,7 +62,8 @@ function parseIndex(bytes: Buffer, context: ReaderContext, problems: ProblemList
         const from = json.position;
         json.skipValue();
         // Some tools write it as a float.
-        totalSize = Number(bytes.toString('latin1', from, json.position));
+        const size = Number(bytes.toString('latin1', from, json.position));
+        totalSize = Number.isFinite(size) ? size : null;
       });
     } else if (key === 'weight_map') {
       if (found) json.fail('weight_map is given twice', at);
@@ -100,13 +101,19 @@ async function openShards(source: ByteSource, index: Index, context: ReaderConte
     const gone = new Set(missing);
     let tensors = 0;
     for (const shard of index.map.values()) if (gone.has(index.shards[shard])) tensors++;
-    refuse(source.path, `${missing.length} of ${index.shards.length} shards are missing (${missing.slice(0, 3).map((name) => shown(name, 80)).join(', ')}${missing.length > 3 ? ', ...' : ''}), with ${tensors} of ${index.map.size} tensors`,
+    refuse(source.path, `${missing.length} of ${counted(index.shards.length, 'shard')} ${missing.length === 1 ? 'is' : 'are'} missing (${missing.slice(0, 3).map((name) => shown(name, 80)).join(', ')}${missing.length > 3 ? ', ...' : ''}), with ${tensors} of ${counted(index.map.size, 'tensor')}`,
       'Download the missing shards into the folder of the index');
   }
   const parts: Checkpoint[] = [];
   for (const path of paths) {
     await breathe(context);
-    parts.push(await context.openPart(path!));
+    try {
+      parts.push(await context.openPart(path!));
+    } catch (error) {
+      if (!(error instanceof CheckpointError) || error.path !== path) throw error;
+      const { message, fix, ...where } = error.problem;
+      refuse(path, `in the shard ${shown(basename(path))}: ${message}`, fix, where);
+    }
   }
   return parts;
 }
@@ -135,17 +142,22 @@ function combine(source: ByteSource, index: Index, parts: readonly Checkpoint[],
       tensors.set(tensor.name, { tensor: moved(tensor, first), shard });
     }
     if (unmapped.length > 0) {
-      problems.add('questionable', `${unmapped.length} tensors of ${shown(name)} are not in the index (${shown(unmapped[0])}${unmapped.length > 1 ? ', ...' : ''}); loaders leave them out`, SAVE_AGAIN, { tensor: unmapped[0] });
+      problems.add('questionable', `${counted(unmapped.length, 'tensor')} of ${shown(name)} ${unmapped.length === 1 ? 'is' : 'are'} not in the index (${shown(unmapped[0])}${unmapped.length > 1 ? ', ...' : ''}); loaders leave ${unmapped.length === 1 ? 'it' : 'them'} out`, SAVE_AGAIN, { tensor: unmapped[0] });
     }
     problems.addAll(part.problems.map((problem) => ({ ...problem, message: `${shown(name)}: ${problem.message}` })));
     for (const item of part.imports) if (imports.size < context.limits.imports) imports.set(`${item.module}\u0000${item.name}`, item);
   }
+  const misplaced = [...tensors].filter(([name, { shard }]) => (index.map.get(name) ?? shard) !== shard);
+  if (misplaced.length > 0) {
+    const [[name, { shard }]] = misplaced;
+    problems.add('questionable', `the index names another shard for ${counted(misplaced.length, 'tensor')} than the one that holds ${misplaced.length === 1 ? 'it' : 'them'} (${shown(name)} is in ${shown(index.shards[shard])}, not in ${shown(index.shards[index.map.get(name)!])}${misplaced.length > 1 ? '; ...' : ''})`, SAVE_AGAIN, { tensor: name });
+  }
   const absent = [...index.map].filter(([name]) => !tensors.has(name));
   if (absent.length > 0) {
-    problems.add('questionable', `the index names ${absent.length} tensors that their shards do not hold (${shown(absent[0][0])} in ${shown(index.shards[absent[0][1]])}${absent.length > 1 ? ', ...' : ''})`, FETCH_AGAIN, { tensor: absent[0][0] });
+    problems.add('questionable', `the index names ${counted(absent.length, 'tensor')} that the shards do not hold (${shown(absent[0][0])} in ${shown(index.shards[absent[0][1]])}${absent.length > 1 ? ', ...' : ''})`, FETCH_AGAIN, { tensor: absent[0][0] });
   }
   if (index.totalSize !== null && index.totalSize !== bytes) {
-    problems.add('information', `the index claims ${index.totalSize} bytes of tensors, but its shards hold ${bytes}`, 'Nothing needs to be done: many tools write this number wrongly');
+    problems.add('information', `the index claims ${counted(index.totalSize, 'byte')} of tensors, but its shards hold ${bytes}`, 'Nothing needs to be done: many tools write this number wrongly');
   }
   const formats = new Set(parts.map((part) => part.format));
   return {

@@ -2,6 +2,7 @@ import { checkedBytes, checkedExtent, checkedProduct, isContiguous, rowMajorStri
 import { DTYPE_BITS, type DType } from './checkpoint';
 import { BytesNode, CallNode, FloatNode, GlobalNode, isFilled, NewNode, PersistNode, sequence, TextNode, type PickleNode, type PickleValue } from './pickle-nodes';
 import { attributes, classOf, dictEntries, entry } from './pickle-views';
+import { counted } from './problems';
 import { dtypeOf, numpyType, storageType } from './torch-types';
 
 /** A storage as a persistent id names it. */
@@ -194,7 +195,7 @@ function dense(storage: PickleValue | undefined, offset: PickleValue | undefined
   if (!element) throw new TensorRecordError('its element type is not known');
   const basic = described(element, dims);
   if (!ref) return { ...basic, absent: 'its storage was pickled by Python itself; only storages saved by torch.save are read' };
-  if (steps.length !== dims.length) throw new TensorRecordError(`it has ${dims.length} dimensions but ${steps.length} strides`);
+  if (steps.length !== dims.length) throw new TensorRecordError(`it has ${counted(dims.length, 'dimension')} but ${counted(steps.length, 'stride')}`);
   if (steps.some((step) => step < 0 || step > Number.MAX_SAFE_INTEGER)) throw new TensorRecordError(`its strides [${steps.join(', ')}] are impossible`);
   const strides = steps.map(Number);
   if (element === 'QU4X2' || element === 'QU2X4') return { ...basic, absent: 'it holds several quantized values a byte, which are not read' };
@@ -259,7 +260,7 @@ function numpyDense(dtype: PickleValue, shape: PickleValue, fortran: boolean, da
   const basic = described(type.dtype, dims);
   const range = data instanceof BytesNode || (data instanceof TextNode && data.raw) ? data : null;
   if (!range) return { ...basic, absent: 'its values stand as text inside the pickle; save it as a tensor to have them read' };
-  if (range.length !== basic.bytes) throw new TensorRecordError(`its array holds ${range.length} bytes, but its shape needs ${basic.bytes}`);
+  if (range.length !== basic.bytes) throw new TensorRecordError(`its array holds ${counted(range.length, 'byte')}, but its shape needs ${basic.bytes}`);
   const columns = fortran && basic.shape.length > 1 ? [...rowMajorStrides([...basic.shape].reverse())].reverse() : null;
   return { ...basic, strides: columns && !isContiguous(basic.shape, columns) ? columns : null, inline: { start: range.start, length: range.length, byteOrder: type.byteOrder } };
 }

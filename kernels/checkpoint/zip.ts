@@ -1,6 +1,6 @@
 import { crc32, inflateRawSync } from 'node:zlib';
 import { checkRange, type ByteSource } from './byte-source';
-import { FETCH_AGAIN, refuse, SAVE_AGAIN, shown } from './problems';
+import { counted, FETCH_AGAIN, refuse, SAVE_AGAIN, shown } from './problems';
 import type { ProblemList } from './problems';
 import { breathe, readLong, type ReaderContext } from './reader';
 
@@ -73,7 +73,7 @@ export class ZipArchive {
     const start = entry.header + 30 + nameLength + header.readUInt16LE(28);
     this.compare(entry, header, nameLength, name);
     if (start + entry.compressedSize > this.directory) {
-      refuse(source.path, `${shown(entry.name)} needs ${entry.compressedSize} bytes but would run into the directory`, FETCH_AGAIN, { offset: start });
+      refuse(source.path, `${shown(entry.name)} needs ${counted(entry.compressedSize, 'byte')} but would run into the directory`, FETCH_AGAIN, { offset: start });
     }
     this.starts.set(entry, start);
     return start;
@@ -125,7 +125,7 @@ export class ZipArchive {
     } catch (error) {
       return refuse(source.path, `${shown(entry.name)} cannot be inflated to the ${entry.size} bytes it declares (${(error as Error).message})`, FETCH_AGAIN, where);
     }
-    if (inflated.length !== entry.size) refuse(source.path, `${shown(entry.name)} declares ${entry.size} bytes but inflates to ${inflated.length}`, FETCH_AGAIN, where);
+    if (inflated.length !== entry.size) refuse(source.path, `${shown(entry.name)} declares ${counted(entry.size, 'byte')} but inflates to ${inflated.length}`, FETCH_AGAIN, where);
     return this.summed(entry, inflated);
   }
 
@@ -180,7 +180,7 @@ function findEnd(source: ByteSource, problems: ProblemList): End {
   if (at < 0) refuse(source.path, 'the zip archive has no end record: the file is cut short', FETCH_AGAIN, { offset: source.size });
   const endAt = tailStart + at;
   if (endAt + 22 + tail.readUInt16LE(at + 20) < source.size) {
-    problems.add('questionable', `${source.size - endAt - 22 - tail.readUInt16LE(at + 20)} bytes follow the end of the archive`, SAVE_AGAIN, { offset: endAt + 22 });
+    problems.add('questionable', `${counted(source.size - endAt - 22 - tail.readUInt16LE(at + 20), 'byte', ['follows', 'follow'])} the end of the archive`, SAVE_AGAIN, { offset: endAt + 22 });
   }
   let end = { count: tail.readUInt16LE(at + 10), size: tail.readUInt32LE(at + 12), offset: tail.readUInt32LE(at + 16), at: endAt, shift: 0 };
   let directoryEnd = endAt;
@@ -192,6 +192,9 @@ function findEnd(source: ByteSource, problems: ProblemList): End {
       if (record) {
         end = { ...record, shift: 0 };
         directoryEnd = record.at;
+        if (record.end !== endAt - 20) {
+          problems.add('questionable', `${counted(Math.abs(endAt - 20 - record.end), 'byte', ['lies', 'lie'])} between the two end records of the archive, so programs may find another archive in the file`, SAVE_AGAIN, { offset: record.at });
+        }
       } else if (needs64) refuse(source.path, 'the zip64 end record is missing', FETCH_AGAIN, { offset: endAt - 20 });
     } else if (needs64) refuse(source.path, 'the archive needs a zip64 end record but has none', FETCH_AGAIN, { offset: endAt });
   }
@@ -200,19 +203,19 @@ function findEnd(source: ByteSource, problems: ProblemList): End {
     refuse(source.path, `the archive's directory [${end.offset}, +${end.size}] does not end before its end record`, FETCH_AGAIN, { offset: end.at });
   }
   if (shift > 0) {
-    problems.add('questionable', `${shift} bytes stand before the archive, so that programs may take the file for something else`, SAVE_AGAIN, { offset: 0 });
+    problems.add('questionable', `${counted(shift, 'byte', ['stands', 'stand'])} before the archive, so that programs may take the file for something else`, SAVE_AGAIN, { offset: 0 });
   }
   return { ...end, offset: end.offset + shift, shift };
 }
 
 /** The zip64 end record: where the locator says, or directly before the locator when bytes were put before the archive. */
-function locate64(source: ByteSource, endAt: number, locator: Buffer): Omit<End, 'shift'> | null {
+function locate64(source: ByteSource, endAt: number, locator: Buffer): (Omit<End, 'shift'> & { end: number }) | null {
   for (const at of [Number(locator.readBigUInt64LE(8)), endAt - 76]) {
     if (!Number.isSafeInteger(at) || at < 0 || at + 56 > endAt - 20) continue;
     const record = source.read(at, 56);
     if (record.readUInt32LE(0) !== END64) continue;
     const [count, size, offset] = [32, 40, 48].map((field) => Number(record.readBigUInt64LE(field)));
-    return { count, size, offset, at };
+    return { count, size, offset, at, end: at + 12 + Number(record.readBigUInt64LE(4)) };
   }
   return null;
 }
@@ -241,7 +244,7 @@ async function readDirectory(source: ByteSource, directory: Buffer, end: End, co
     at = next;
   }
   if (entries.length !== end.count && (entries.length & 0xffff) !== end.count) {
-    problems.add('questionable', `the archive claims ${end.count} entries but its directory lists ${entries.length}`, SAVE_AGAIN, { offset: end.at });
+    problems.add('questionable', `the archive claims ${counted(end.count, 'entry')} but its directory lists ${entries.length}`, SAVE_AGAIN, { offset: end.at });
   }
   return entries;
 }

@@ -52,7 +52,7 @@ export function formatForJob(id: string): NumberFormat {
 export function resolveWeight(checkpoint: Checkpoint, byName: ReadonlyMap<string, TensorInfo>, spec: WeightSpec): ResolvedWeight | string {
   const tensor = byName.get(spec.tensor);
   if (!tensor) throw new JobError(`the checkpoint ${checkpoint.path} has no tensor "${spec.tensor.slice(0, 200)}"; list its tensors with "bitlens inspect"`);
-  if (!FLOAT_DTYPES.has(tensor.dtype)) return `${tensor.dtype} is not a floating-point type`;
+  if (!FLOAT_DTYPES.has(tensor.dtype)) return `${tensor.dtype} values are not measured: only floating-point types of 8 to 64 bits are`;
   if (tensor.shape.length === 0) return 'a single number has nothing to quantize';
   const weights = elementCount(tensor.shape);
   if (weights === 0) return 'the tensor is empty';

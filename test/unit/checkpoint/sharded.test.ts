@@ -73,15 +73,22 @@ test('a missing shard, a tensor in two shards and a tensor outside the map are t
   const folder = scratch(t);
   const [first, second] = [NAME(1, 2), NAME(2, 2)];
   const missing = await refusal(model(path.join(folder, '1'), { a: first, b: second, c: second }, { [first]: one('a', 1) }));
-  assert.match(missing, /1 of 2 shards are missing \(model-00002-of-00002\.safetensors\), with 2 of 3 tensors/);
+  assert.match(missing, /1 of 2 shards is missing \(model-00002-of-00002\.safetensors\), with 2 of 3 tensors/);
   const both = safetensors({ a: { dtype: 'F32', shape: [1], data_offsets: [0, 4] }, b: { dtype: 'F32', shape: [1], data_offsets: [4, 8] } }, floats(8, 9));
   const twice = await openCheckpoint(model(path.join(folder, '2'), { a: first, b: second }, { [first]: one('a', 1), [second]: both }));
   assert.match(messages(twice), /a is in two shards.*the index names model-00001-of-00002/);
   assert.deepEqual(valuesOf(twice, twice.tensors.find((tensor) => tensor.name === 'a')!), floats(1));
   const unmapped = await openCheckpoint(model(path.join(folder, '3'), { b: second }, { [second]: both }));
-  assert.match(messages(unmapped), /1 tensors of model-00002-of-00002\.safetensors are not in the index \(a\)/);
+  assert.match(messages(unmapped), /1 tensor of model-00002-of-00002\.safetensors is not in the index \(a\); loaders leave it out/);
   const absent = await openCheckpoint(model(path.join(folder, '4'), { a: first, z: first }, { [first]: one('a', 1) }));
-  assert.match(messages(absent), /the index names 1 tensors that their shards do not hold \(z in /);
+  assert.match(messages(absent), /the index names 1 tensor that the shards do not hold \(z in /);
+  const elsewhere = await openCheckpoint(model(path.join(folder, '7'), { a: second, b: first }, { [first]: one('a', 1), [second]: one('b', 2) }));
+  assert.equal(elsewhere.problems.filter(({ grade }) => grade === 'questionable').length, 1);
+  assert.match(messages(elsewhere), /another shard for 2 tensors than the one that holds them \(a is in model-00001-of-00002\.safetensors, not in model-00002/);
+  const damaged = model(path.join(folder, '8'), { a: first, b: second }, { [first]: one('a', 1), [second]: one('b', 2).subarray(0, 50) });
+  await assert.rejects(openCheckpoint(damaged), (error) => error instanceof CheckpointError && path.basename(error.path) === second && /^in the shard model-00002-of-00002\.safetensors: .* missing \(byte/.test(error.message));
+  const endless = await openCheckpoint(model(path.join(folder, '9'), `{"metadata":{"total_size":1e999},"weight_map":{"a":"${first}"}}`, { [first]: one('a', 1) }));
+  assert.doesNotMatch(messages(endless), /claims/);
   const size = await openCheckpoint(model(path.join(folder, '5'), { a: first }, { [first]: one('a', 1) }, { total_size: 5 }));
   assert.ok(size.problems.some((problem) => /claims 5 bytes/.test(problem.message)) && size.problems.every((problem) => problem.grade === 'information'));
   const repeated = await openCheckpoint(model(path.join(folder, '6'), `{"weight_map":{"a":"${first}","a":"${second}"}}`, { [first]: one('a', 1), [second]: one('a', 2) }));
@@ -97,7 +104,7 @@ test('an index that is no index, or names another index, is refused', async (t) 
   assert.match(await refusal(json('3', '{"weight_map": {"a": 5}}')), /must be a string/);
   assert.match(await refusal(json('4', '{"weight_map": {"a": "x"')), /"}" is expected|damaged/);
   assert.match(await refusal(json('5', '{"weight_map": ["a"]}')), /must be an object/);
-  assert.match(await refusal(json('6', '{"weight_map": {"a": "model.safetensors.index.json"}}')), /named by another index/);
+  assert.match(await refusal(json('6', '{"weight_map": {"a": "model.safetensors.index.json"}}')), /in the shard model\.safetensors\.index\.json: it is an index itself/);
   assert.match(await refusal(json('7', `{"a": ${'['.repeat(200)}${']'.repeat(200)}}`)), /nested/);
 });
 
@@ -145,6 +152,13 @@ test('a Hugging Face cache, where every file is a link into blobs, opens; a link
   const good = make('models--me--good');
   symlinkSync('../../blobs/b1', path.join(good, 'snapshots', 'abc', 'x.safetensors'));
   assert.equal((await openCheckpoint(path.join(good, 'snapshots', 'abc'))).tensors.length, 1);
+  // The folder of the whole cache entry stands for its only revision, or for the one that refs/main names.
+  assert.equal((await openCheckpoint(good)).tensors.length, 1);
+  mkdirSync(path.join(good, 'snapshots', 'old'));
+  assert.match(await refusal(good), /holds no checkpoint/);
+  mkdirSync(path.join(good, 'refs'));
+  writeFileSync(path.join(good, 'refs', 'main'), 'abc');
+  assert.equal(path.basename(path.dirname((await openCheckpoint(good)).path)), 'abc');
   const bad = make('models--me--bad');
   symlinkSync(path.join(good, 'blobs', 'b1'), path.join(bad, 'snapshots', 'abc', 'x.safetensors'));
   assert.match(await refusal(path.join(bad, 'snapshots', 'abc')), /leads out of the folder/);

@@ -28,7 +28,9 @@ test('what people take for checkpoints gets a message of its own', async () => {
   tar.write('ustar', 257);
   const cases: [Buffer, RegExp][] = [
     [Buffer.alloc(0), /the file is empty/],
-    [Buffer.from('abc'), /3 bytes, too few/],
+    [Buffer.from('abc'), /3 bytes, too few/], [Buffer.from('a'), /has 1 byte, too few/],
+    [Buffer.from('\n404: Not Found. The file w\u00e4s moved\r\nelsewhere'), /text and no checkpoint: it begins with "404: Not Found\. The file w\u00e4s moved"/],
+    [Buffer.from('\x89HDF\r\n\x1a\n123456789', 'latin1'), /HDF5/], [Buffer.from('\x93NUMPY\x01\x00v\x00', 'latin1'), /numpy array/],
     [Buffer.from('<!DOCTYPE html><html><head><title>Sign in</title>'), /web page.*"Sign in"/],
     [Buffer.from('<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'), /web page or XML/],
     [Buffer.from('{"error":"Repository not found"}'), /without a weight_map/],
@@ -98,7 +100,7 @@ test('every cut of a safetensors file is refused, and says how many bytes are mi
   const bytes = safetensors({ a: { dtype: 'F32', shape: [20], data_offsets: [0, 80] }, b: { dtype: 'I8', shape: [3], data_offsets: [80, 83] } }, Buffer.alloc(83));
   for (let length = 0; length < bytes.length; length++) {
     const error = await refused(bytes.subarray(0, length));
-    if (length > bytes.length - 83) assert.match(error.message, new RegExp(`: ${bytes.length - length} are missing`));
+    if (length > bytes.length - 83) assert.match(error.message, new RegExp(`: ${bytes.length - length} ${bytes.length - length === 1 ? 'byte is' : 'bytes are'} missing`));
   }
 });
 
@@ -203,4 +205,5 @@ test('the scanner reads what JSON.parse reads, and keeps what JSON.parse loses',
 test('names are shown without characters that would change the text around them', () => {
   assert.equal(shown('a\u202eb\n\u001b[31m'), 'a\\u202eb\\u000a\\u001b[31m');
   assert.equal(shown('x'.repeat(300)).length, 203);
+  assert.equal(shown(''), '""');
 });

@@ -23,8 +23,12 @@ test('zip64, comments, data before the archive and any top folder are read', asy
   for (const zip64 of [false, true]) {
     const shifted = await openCheckpoint(writeScratch(t, 'x.pt', zip(members(), { zip64, before: Buffer.from('#!/bin/sh\n# not a zip at first sight\n') })));
     assert.deepEqual(valuesOf(shifted, shifted.tensors[0]), floats(1, 2, 3, 4));
-    assert.match(messages(shifted), /before the archive/);
+    assert.match(messages(shifted), /^37 bytes stand before the archive/);
   }
+  // Room between the two end records can hide a second pair of them.
+  const wide = zip(members(), { zip64: true });
+  const gap = await opened(Buffer.concat([wide.subarray(0, -42), Buffer.alloc(1), wide.subarray(-42)]));
+  assert.deepEqual(gap.problems.map(({ grade, message }) => [grade, message]), [['questionable', '1 byte lies between the two end records of the archive, so programs may find another archive in the file']]);
 });
 
 test('a deflated pickle is inflated; a deflated storage is listed without values', async () => {
