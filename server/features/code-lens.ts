@@ -11,7 +11,8 @@ export interface ModelLens {
 /** The first lens: layers, size now and after, or why that is not known. */
 function headline(view: DocumentView, summary: ModelSummary): string {
   const { analysis } = view;
-  const rows = summary.layers.filter((row) => row.weight !== null);
+  // A tied layer is given bits where its weight is: the report and the trial count the same.
+  const rows = summary.layers.filter((row) => row.weight !== null && row.tiedTo === null);
   const layers = countText(rows.length > 0 ? rows.length : summary.layers.length, 'layer');
   if (analysis!.checkpointError) return `${layers} · checkpoint refused`;
   if (!analysis!.checkpoint) return `${layers} · no checkpoint`;
