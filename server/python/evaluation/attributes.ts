@@ -10,7 +10,7 @@ import { instanceDict, isModuleClass, typeOf } from '../library/types';
 import { tensorAttribute } from '../library/tensors';
 import { callValue, noArguments } from './calls';
 import { describe } from './expressions';
-import type { Machine } from './machine';
+import { PyRaise, type Machine } from './machine';
 import { ModuleScope } from './scope';
 
 /** `object.name`. */
@@ -97,7 +97,12 @@ function instanceAttribute(machine: Machine, object: Instance, name: string): Va
   const star = object.modules.get('*');
   if (star !== undefined && /^\d+$|^layer|block/.test(name)) return star;
   const fallback = object.cls.lookup('__getattr__');
-  if (fallback instanceof PyFunction) return callValue(machine, fallback, { ...noArguments, positional: [object, name] }, object.span);
+  if (fallback instanceof PyFunction) {
+    try { return callValue(machine, fallback, { ...noArguments, positional: [object, name] }, object.span); } catch (error) {
+      if (error instanceof PyRaise && error.type === 'AttributeError') return undefined;
+      throw error;
+    }
+  }
   const unknown = object.cls.unknownBase;
   if (unknown) return new Opaque(`${object.cls.name}.${name}`);
   return undefined;
@@ -140,6 +145,7 @@ function superAttribute(machine: Machine, proxy: SuperProxy, name: string): Valu
 
 /** A method of a base class that is not in the workspace: its constructor keeps the configuration, as Hugging Face's does. */
 function unknownBaseMethod(base: PyClass, self: Value, name: string): Value {
+  if (name === '__new__') return new Builtin('__new__', (_, args, site) => (args.positional[0] instanceof PyClass ? new Instance(args.positional[0], site) : null));
   if (name !== '__init__') return new Opaque(`${base.name}.${name}`);
   return new Builtin('__init__', (machine, args) => {
     if (self instanceof Instance) {
@@ -164,7 +170,12 @@ function choiceAttribute(machine: Machine, choice: Choice, name: string): Value 
 /** `object.name = value`. */
 export function setAttribute(machine: Machine, object: Value, name: string, value: Value, span: SourceSpan): void {
   if (object instanceof Choice) { for (const option of object.options) if (option instanceof Instance) setOption(machine, choiceWhy(object), option, name, value, span); return; }
-  if (object instanceof PyClass) { object.dict.set(name, value); return; }
+  if (object instanceof PyClass) {
+    // A decorator's own subclass takes the name of the class it stands for.
+    if (name === '__name__' && typeof value === 'string') object.name = value;
+    object.dict.set(name, value);
+    return;
+  }
   if (object instanceof PyFunction) { object.attributes.set(name, value); return; }
   if (object instanceof PyDict) { machine.touch(object); object.set(name, value); return; }
   if (object instanceof ModuleScope) { object.bind(name, value, Infinity); return; }

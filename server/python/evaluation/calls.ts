@@ -3,7 +3,7 @@ import type { SourceSpan } from '../module-tree';
 import { spanOf, type Expr } from '../syntax/ast';
 import { parseExpression } from '../syntax/fragment';
 import {
-  BoundMethod, Builtin, Choice, Instance, Namespace, Opaque, Partial, PyClass, PyDict, PyFunction, PyList, PyTuple, SuperProxy, Tensor, UnknownValue,
+  BoundMethod, Builtin, Choice, Instance, Namespace, Opaque, Partial, PyClass, PyDict, PyFunction, PyList, PyTuple, SuperProxy, Tensor, UnknownValue, sameValue,
   type Arguments, type Value,
 } from '../values/values';
 import { callNamespace } from '../library/libraries';
@@ -111,19 +111,36 @@ export function callFunction(machine: Machine, fn: PyFunction, args: Arguments, 
   return machine.call(() => {
     const env = new Environment(fn.closure.module, fn.closure, 'function', Infinity);
     const bound = bindArguments(machine, fn, args, site);
-    for (const [name, value] of bound) env.variables.set(name, value);
-    env.cls = fn.owner;
-    if (fn.owner) env.self = args.positional[0];
-    const statements = fn.definition.body.statements();
-    if (fn.definition.body.isGenerator) {
-      env.yields = [];
-      executeBlock(machine, statements, env);
-      return new PyList(env.yields, undefined, machine.loopDepth);
-    }
-    const outcome = executeBlock(machine, statements, env);
-    if (outcome.returned === undefined) return null;
-    return outcome.normal ? Choice.of([outcome.returned, null], machine.unknown(`${fn.name} may return nothing`, site)) : outcome.returned;
+    const again = machine.running.some((call) => call.fn.definition === fn.definition && call.fn.closure === fn.closure && goesRound(call.bound, bound));
+    if (again) return machine.unknown(`${fn.name} calls itself with something that is not known`, site);
+    machine.running.push({ fn, bound });
+    try { return runBody(machine, fn, args, env, bound, site); } finally { machine.running.pop(); }
   });
+}
+/** The same call inside itself, of something unknown: nothing more is learned by following it. */
+function goesRound(outer: ReadonlyMap<string, Value>, inner: ReadonlyMap<string, Value>): boolean {
+  let open = false;
+  for (const [name, value] of inner) {
+    const was = outer.get(name);
+    if (was === undefined || !sameValue(was, value)) return false;
+    open ||= value instanceof UnknownValue;
+  }
+  return open;
+}
+
+function runBody(machine: Machine, fn: PyFunction, args: Arguments, env: Environment, bound: ReadonlyMap<string, Value>, site: SourceSpan): Value {
+  for (const [name, value] of bound) env.variables.set(name, value);
+  env.cls = fn.owner;
+  if (fn.owner) env.self = args.positional[0];
+  const statements = fn.definition.body.statements();
+  if (fn.definition.body.isGenerator) {
+    env.yields = [];
+    executeBlock(machine, statements, env);
+    return new PyList(env.yields, undefined, machine.loopDepth);
+  }
+  const outcome = executeBlock(machine, statements, env);
+  if (outcome.returned === undefined) return null;
+  return outcome.normal ? Choice.of([outcome.returned, null], machine.unknown(`${fn.name} may return nothing`, site)) : outcome.returned;
 }
 
 /** Python's rules for parameters. A required one that is missing is unknown, with the reason. */

@@ -58,6 +58,8 @@ export class Machine {
   depth = 0;
   /** How many loops of unknown count surround the running code. */
   loopDepth = 0;
+  /** Functions being run, innermost last, with what their parameters were bound to. */
+  readonly running: { readonly fn: PyFunction; readonly bound: ReadonlyMap<string, Value> }[] = [];
   /** Exception names that a running `try` would catch. */
   handlers: string[][] = [];
   /** The statement or call that runs: where a library function's result is said to come from. */

@@ -70,7 +70,7 @@ function execute(machine: Machine, node: Stmt, env: Environment): Outcome {
     case 'class': setName(machine, node.name, defineClass(machine, node, env), env); return NORMAL;
     case 'return': return { normal: false, returned: node.value ? evaluate(machine, node.value, env) : null };
     case 'raise': {
-      const value = node.value ? describeException(node.value) : { type: 'Exception', detail: '' };
+      const value = node.value ? describeException(machine, node.value, env) : { type: 'Exception', detail: '' };
       throw new PyRaise(value.type, value.detail, spanOf(node));
     }
     case 'assert': {
@@ -153,8 +153,9 @@ function executeFor(machine: Machine, node: Extract<Stmt, { kind: 'for' }>, env:
       machine.step();
       const item = iterator.next();
       if (item.done) {
-        if (sequence.rest !== undefined) repeatUnknown(machine, why, () => { assign(machine, node.target, sequence.rest!, env); return executeBlock(machine, node.body, env); });
-        return executeBlock(machine, node.otherwise, env);
+        if (sequence.rest === undefined) return executeBlock(machine, node.otherwise, env);
+        return afterRepetition(machine, why, node.otherwise, env,
+          repeatUnknown(machine, why, () => { assign(machine, node.target, sequence.rest!, env); return executeBlock(machine, node.body, env); }));
       }
       assign(machine, node.target, item.value, env);
       const outcome = executeBlock(machine, node.body, env);
@@ -171,8 +172,9 @@ function executeFor(machine: Machine, node: Extract<Stmt, { kind: 'for' }>, env:
 /**
  * Runs the body of a loop of unknown count once. What changes from round to round (a running channel count, a counter)
  * is found by a rehearsal and is unknown in the round that counts, so that nothing of the first round is taken for all.
+ * Gives what a round may return from the function.
  */
-function repeatUnknown(machine: Machine, why: UnknownValue, body: () => Outcome): void {
+function repeatUnknown(machine: Machine, why: UnknownValue, body: () => Outcome): Value | undefined {
   machine.note(why);
   machine.loopDepth += 1;
   try {
@@ -192,9 +194,15 @@ function repeatUnknown(machine: Machine, why: UnknownValue, body: () => Outcome)
       }
     };
     widen();
-    machine.fork([() => undefined, () => { body(); }], why);
+    const outcomes = machine.fork([() => NORMAL, body], why);
     widen();
+    return combine(outcomes, why).returned;
   } finally { machine.loopDepth -= 1; }
+}
+/** What follows a loop of unknown count; a search that returns from inside the loop may have ended the function. */
+function afterRepetition(machine: Machine, why: UnknownValue, otherwise: readonly Stmt[], env: Environment, returned: Value | undefined): Outcome {
+  const after = executeBlock(machine, otherwise, env);
+  return returned === undefined ? after : combine([{ normal: false, returned }, after], why);
 }
 const isPlain = (value: Value): boolean => value === null || typeof value !== 'object' || value instanceof PyTuple || !(value instanceof Instance || value instanceof PyList || value instanceof PyDict || value instanceof PyFunction);
 
@@ -205,8 +213,7 @@ function executeWhile(machine: Machine, node: Extract<Stmt, { kind: 'while' }>, 
     const known = truth(machine, value);
     if (known === undefined) {
       const why = machine.unknown(`how often the loop runs is not known: ${describe(node.test)}${reasonOf(value)}`, node.test);
-      repeatUnknown(machine, why, () => executeBlock(machine, node.body, env));
-      return NORMAL;
+      return afterRepetition(machine, why, [], env, repeatUnknown(machine, why, () => executeBlock(machine, node.body, env)));
     }
     if (!known) return executeBlock(machine, node.otherwise, env);
     const outcome = executeBlock(machine, node.body, env);
@@ -272,11 +279,13 @@ export function decorate(machine: Machine, decorators: readonly Expr[], made: Va
 
 const isDefinition = (value: Value): boolean => value instanceof PyFunction || value instanceof PyClass || value instanceof BoundMethod || value instanceof Builtin || value instanceof Partial || value instanceof PropertyValue || value instanceof Instance;
 
-function describeException(value: Expr): { type: string; detail: string } {
+function describeException(machine: Machine, value: Expr, env: Environment): { type: string; detail: string } {
   const callee = value.kind === 'call' ? value.callee : value;
   const type = callee.kind === 'name' ? callee.name : callee.kind === 'attribute' ? callee.name : 'Exception';
   const first = value.kind === 'call' ? value.args[0]?.value : undefined;
-  return { type, detail: first ? describe(first) : '' };
+  // The message says more with its values filled in.
+  const text = first?.kind === 'fstring' ? evaluate(machine, first, env) : undefined;
+  return { type, detail: typeof text === 'string' ? text : first ? describe(first) : '' };
 }
 
 type Cases = Extract<Stmt, { kind: 'match' }>['cases'];

@@ -67,7 +67,7 @@ export class PyClass {
   /** Fields of a dataclass or NamedTuple, by name, in order. */
   fields: { name: string; default: Expr | null; annotation: Expr | null; environment: Environment }[] | null = null;
   kind: 'class' | 'dataclass' | 'namedtuple' | 'enum' = 'class';
-  constructor(readonly name: string, readonly qualifiedName: string, readonly bases: readonly PyClass[],
+  constructor(public name: string, readonly qualifiedName: string, readonly bases: readonly PyClass[],
     readonly span: SourceSpan | null = null, readonly native: NativeClass = {}, readonly body: readonly Stmt[] = []) {}
   lookup(name: string): Value | undefined {
     for (const cls of this.mro) { const value = cls.dict.get(name); if (value !== undefined) return value; }

@@ -297,3 +297,98 @@ class Last(nn.Module):
   assert.deepEqual(rows(made.buildTree(file, 'Own').root), ['a.weight [null,5]', 'a.bias [null]', 'b.weight [null,5]', 'b.bias [null]']);
   made.dispose();
 });
+
+test('a search that may return from a loop of unknown count gives both results; endless recursion over the unknown ends', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+def width_of(table, wanted):
+    for name in table:
+        if name == wanted:
+            return 8
+    return 4
+def first_leaf(node):
+    if hasattr(node, 'inner'):
+        return first_leaf(node.inner)
+    return first_leaf(node.outer)
+class Net(nn.Module):
+    def __init__(self, table, node):
+        super().__init__()
+        self.search = nn.Linear(3, width_of(table, 'x'), bias=False)
+        self.leaf = first_leaf(node)
+        self.last = nn.Linear(2, 2, bias=False)
+`);
+  assert.deepEqual(rows(tree.root), ['search.weight [null,3]', 'last.weight [2,2]']);
+});
+
+test('faster layers that the source can do without are read as absent; a decorated subclass takes the name it is given', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+try:
+    from apex.normalization import FusedLayerNorm as Norm
+except ImportError:
+    class Norm(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.scale = nn.Linear(width, 1, bias=False)
+def counted(cls):
+    class Counted(cls):
+        def __init__(self, *args):
+            super().__init__(*args)
+    Counted.__name__ = cls.__name__
+    return Counted
+@counted
+class Head(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.fc = nn.Linear(width, 2, bias=False)
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = Norm(4)
+        self.head = Head(4)
+`);
+  assert.deepEqual(rows(tree.root), ['norm.scale.weight [1,4]', 'head.fc.weight [2,4]']);
+  assert.equal(find(tree.root, 'head')?.className, 'Head');
+});
+
+test('a class that makes its instances through a base that is not in the workspace is still constructed', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+from elsewhere import Base
+class Part(Base, nn.Module):
+    def __new__(cls, *args, **kwargs):
+        made = super().__new__(cls)
+        return made
+    def __init__(self, width):
+        nn.Module.__init__(self)
+        self.fc = nn.Linear(width, 2, bias=False)
+class Net(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.part = Part(4)
+        if size == 7:
+            raise ValueError(f'size {3 + 4} is not for this')
+`, 'Net', { size: 7 });
+  assert.deepEqual(rows(tree.root), ['part.fc.weight [2,4]']);
+  assert.ok(tree.unknowns.some(({ reason }) => reason.includes('size 7 is not for this')), JSON.stringify(tree.unknowns));
+});
+
+test('what __getattr__ does not find is not there: hasattr, and a default of getattr, say so', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+class Configured:
+    def remember(self, **values):
+        kept = values if not hasattr(self, '_kept') else {**self._kept, **values}
+        self._kept = kept
+    def __getattr__(self, name):
+        if '_kept' in self.__dict__ and name in self.__dict__['_kept']:
+            return self.__dict__['_kept'][name]
+        raise AttributeError(f'no {name}')
+class Net(Configured, nn.Module):
+    def __init__(self, width=5):
+        super().__init__()
+        self.remember(width=width)
+        self.fc = nn.Linear(self.width, getattr(self, 'height', 3), bias=False)
+`);
+  assert.deepEqual(rows(tree.root), ['fc.weight [3,5]']);
+});
