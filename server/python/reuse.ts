@@ -31,7 +31,7 @@ export function compareLayouts(before: Layout, now: Layout, reading: Reading): {
     if (from !== to) still = false;
     let bodies: MovedChunk['bodies'] = [];
     if (chunk !== old) {
-      if (!sameOutside(old, chunk)) return undefined;
+      if (!sameOutside(old, chunk) || (reading.searched.has(old) && !reading.chunks.has(old))) return undefined;
       if (reading.chunks.has(old)) {
         if (!sameWhereRead(old, chunk, reading)) return undefined;
         bodies = old.bodies.map((body, at) => [body, chunk.bodies[at]!] as const).filter(([a, b]) => !samePlace(a, b));
@@ -44,6 +44,7 @@ export function compareLayouts(before: Layout, now: Layout, reading: Reading): {
   for (const [old, chunk] of replaced) {
     reading.chunks.delete(old);
     reading.chunks.add(chunk);
+    if (reading.searched.delete(old)) reading.searched.add(chunk);
     for (const [at, body] of old.bodies.entries()) if (reading.bodies.delete(body)) reading.bodies.add(chunk.bodies[at]!);
   }
   return { move: still ? null : (line, column) => movePoint(moved, line, column) };
@@ -51,10 +52,11 @@ export function compareLayouts(before: Layout, now: Layout, reading: Reading): {
 
 /** What others see of a statement without reading it. */
 function sameOutside(a: FileChunk, b: FileChunk): boolean {
-  if (a.column !== b.column || a.hasEffect !== b.hasEffect || a.names.size !== b.names.size) return false;
-  for (const name of a.names) if (!b.names.has(name)) return false;
-  return true;
+  if (a.column !== b.column || a.hasEffect !== b.hasEffect) return false;
+  return sameNames(a.names, b.names) && sameNames(a.fills, b.fills);
 }
+
+const sameNames = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean => a.size === b.size && [...a].every((name) => b.has(name));
 
 /** Whether two versions of a statement are the same but for bodies of functions that nobody looked into. */
 function sameWhereRead(a: FileChunk, b: FileChunk, reading: Reading): boolean {

@@ -36,6 +36,8 @@ export class PythonWorkspace {
   private readonly trees = new Map<string, Cached<ModuleTree>>();
   private readonly candidates = new Map<string, Cached<RootCandidate[]>>();
   private versions = 0;
+  /** Modules evaluated so far, for as long as the files they came from are what they were. */
+  private session: Session | null = null;
 
   constructor(private readonly host: PythonHost) {}
 
@@ -73,7 +75,7 @@ export class PythonWorkspace {
   rootCandidates(file: string): RootCandidate[] {
     return this.cached(this.candidates, file, (session) => {
       const module = session.load(file);
-      return module ? findCandidates(new Machine(session), module) : [];
+      return module ? inMachine(session, (machine) => findCandidates(machine, module)) : [];
     });
   }
 
@@ -87,12 +89,13 @@ export class PythonWorkspace {
    * what is not given takes its default. Never throws: what is not known says so in the tree.
    */
   buildTree(file: string, name: string, args: Readonly<Record<string, unknown>> = {}): ModuleTree {
-    return this.cached(this.trees, `${file}\0${name}\0${JSON.stringify(args)}`, (session) => evaluateRoot(session, file, name, args));
+    return this.cached(this.trees, `${file}\0${name}\0${JSON.stringify(args)}`, (session) => inMachine(session, (machine) => evaluateRoot(machine, session, file, name, args)));
   }
 
   dispose(): void {
     for (const { source } of this.sources.values()) source.dispose();
     this.sources.clear();
+    this.session = null;
     this.trees.clear();
     this.candidates.clear();
   }
@@ -118,11 +121,13 @@ export class PythonWorkspace {
     const known = cache.get(key);
     const kept = known && this.stillRight(known);
     if (kept) { if (kept !== known) cache.set(key, kept); return kept.value; }
-    const session = new Session(this);
+    // A file of models is asked for dozens of trees in a row: its modules' top levels need not run for each.
+    const session = this.session?.usable() ? this.session : new Session(this);
+    this.session = session;
     const reading = new Reading();
     const value = recordReading(reading, () => make(session));
     cache.delete(key);
-    cache.set(key, { value, depends: session.depends, reading });
+    cache.set(key, { value, depends: new Map(session.depends), reading: session.reading.and(reading) });
     if (cache.size > MAX_RESULTS) cache.delete(cache.keys().next().value!);
     this.trim(session);
     return value;
@@ -159,14 +164,27 @@ export class PythonWorkspace {
   }
 }
 
-/** One evaluation's view of the workspace: modules made once, and what they were read from. */
+/** A view of the workspace at one moment: modules made once, and what they were read from. */
 class Session implements ModuleFinder {
   /** Every file that was read as it was then; version -1 for those that were looked for and not there. */
   readonly depends = new Map<string, Seen>();
   private readonly modules = new Map<string, ModuleScope>();
   private readonly packageHomes = new Map<string, string>();
+  /** What the top levels of its modules read. */
+  readonly reading = new Reading();
+  private readonly roots: string;
+  private spoilt = false;
 
-  constructor(private readonly workspace: PythonWorkspace) {}
+  constructor(private readonly workspace: PythonWorkspace) { this.roots = workspace.roots().join('\0'); }
+
+  /** Are its modules still what the files say, and nothing in them changed? */
+  usable(): boolean {
+    if (this.spoilt || this.roots !== this.workspace.roots().join('\0')) return false;
+    for (const [file, { version }] of this.depends) if ((this.workspace.source(file)?.version ?? -1) !== version) return false;
+    return true;
+  }
+  spoil(): void { this.spoilt = true; }
+  readTopLevel<T>(work: () => T): T { return recordReading(this.reading, work); }
 
   load(file: string): ModuleScope | undefined {
     const known = this.modules.get(file);
@@ -254,8 +272,13 @@ function rootOf(file: string, roots: readonly string[]): string {
 
 const NOWHERE = (file: string) => ({ file, startLine: 0, startColumn: 0, endLine: 0, endColumn: 0 });
 
-function evaluateRoot(session: Session, file: string, name: string, args: Readonly<Record<string, unknown>>): ModuleTree {
+/** One evaluation that leaves the session's modules as they were. */
+function inMachine<T>(session: Session, work: (machine: Machine) => T): T {
   const machine = new Machine(session);
+  return machine.apart(() => work(machine));
+}
+
+function evaluateRoot(machine: Machine, session: Session, file: string, name: string, args: Readonly<Record<string, unknown>>): ModuleTree {
   const module = session.load(file);
   let span = NOWHERE(file);
   let value: Value = machine.unknown(module ? `${name} is not defined in this file` : 'the file cannot be read', span);

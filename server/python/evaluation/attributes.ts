@@ -171,14 +171,15 @@ function choiceAttribute(machine: Machine, choice: Choice, name: string): Value 
 export function setAttribute(machine: Machine, object: Value, name: string, value: Value, span: SourceSpan): void {
   if (object instanceof Choice) { for (const option of object.options) if (option instanceof Instance) setOption(machine, choiceWhy(object), option, name, value, span); return; }
   if (object instanceof PyClass) {
+    machine.spoil();
     // A decorator's own subclass takes the name of the class it stands for.
     if (name === '__name__' && typeof value === 'string') object.name = value;
     object.dict.set(name, value);
     return;
   }
-  if (object instanceof PyFunction) { object.attributes.set(name, value); return; }
+  if (object instanceof PyFunction) { machine.spoil(); object.attributes.set(name, value); return; }
   if (object instanceof PyDict) { machine.touch(object); object.set(name, value); return; }
-  if (object instanceof ModuleScope) { object.bind(name, value, Infinity); return; }
+  if (object instanceof ModuleScope) { machine.spoil(); object.bind(name, value, Infinity); return; }
   if (object instanceof Tensor) { if (name === 'data' && value instanceof Tensor) object.shape = value.shape; return; }
   if (!(object instanceof Instance)) return;
   const own = object.cls.lookup(name);

@@ -32,6 +32,7 @@ export function defineClass(machine: Machine, node: Extract<Stmt, { kind: 'class
   rememberScope(cls, scope);
   machine.call(() => executeBlock(machine, node.body, scope));
   for (const [name, value] of scope.variables) {
+    if (value instanceof PyDict) value.boundTo ??= name;
     cls.dict.set(name, value instanceof PyFunction && name === '__init_subclass__' ? new PyFunction(value.definition, value.closure, value.defaults, cls, 'class') : value);
   }
   // pydantic's BaseModel makes dataclasses of its subclasses.

@@ -108,6 +108,7 @@ function evaluateDict(machine: Machine, node: Extract<Expr, { kind: 'dict' }>, e
       if (spread.rest !== undefined) made.rest = spread.rest;
     } else made.rest = machine.unknown(`${describe(value)} is not known`, value);
   }
+  made.beganEmpty = node.entries.length === 0;
   return made;
 }
 

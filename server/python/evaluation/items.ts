@@ -61,7 +61,8 @@ function dictItem(machine: Machine, object: PyDict, index: Value, text: string, 
   const missing = object.cls?.lookup('__missing__');
   if (missing instanceof PyFunction) return callValue(machine, missing, { ...noArguments, positional: [object, index] }, machine.site!);
   // A registry may be filled by decorators that nothing has asked for yet.
-  if (object.registry && machine.runEffects()) { const later = object.get(index); if (later !== undefined) return later; }
+  const later = machine.registered(object, index);
+  if (later !== undefined) return later;
   return machine.soft('KeyError', `${text}: there is no key ${formatValue(machine, index, '', 'r') ?? '…'}`, node);
 }
 

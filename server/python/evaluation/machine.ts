@@ -35,6 +35,10 @@ export interface ModuleFinder {
   /** The submodule of a package or namespace folder. */
   submodule(parent: ModuleScope, name: string): ModuleScope | undefined;
   loaded(): Iterable<ModuleScope>;
+  /** Runs a module's top level: what it reads, every evaluation that shares the modules depends on. */
+  readTopLevel?<T>(work: () => T): T;
+  /** Something that outlives this evaluation was changed and cannot be put back: the modules must not be used again. */
+  spoil?(): void;
 }
 
 const MAX_STEPS = 2_000_000;
@@ -52,6 +56,8 @@ export class Machine {
   private journals: Map<Mutable, unknown>[] = [];
   private readonly resolving = new Set<string>();
   private effectsRun = 0;
+  /** While {@link apart}: objects older than `since`, as they were before this evaluation changed them. */
+  private lent: { since: number; readonly before: Map<Mutable, unknown> } | null = null;
   /** How many module top levels are running. */
   topLevel = 0;
   steps = 0;
@@ -106,11 +112,31 @@ export class Machine {
 
   /** Must be called before `object` changes. */
   touch(object: Mutable): void {
+    if (this.lent && object.born < this.lent.since) this.borrow(object, this.lent.before);
     const journal = this.journals.at(-1);
     if (!journal || journal.has(object)) return;
     this.steps += SNAPSHOT_COST;
     journal.set(object, object.snapshot());
   }
+  private borrow(object: Mutable, before: Map<Mutable, unknown>): void {
+    // What a top level does stays done: it does not run again.
+    if (this.topLevel > 0) { if (before.has(object)) this.finder.spoil?.(); }
+    else if (!before.has(object)) before.set(object, object.snapshot());
+  }
+
+  /** Says that something was changed that {@link apart} cannot put back. */
+  spoil(): void { if (this.topLevel === 0) this.finder.spoil?.(); }
+
+  /** Runs `work` and puts back what it changed of the modules' own objects, so that the next evaluation finds them as they were. */
+  apart<T>(work: () => T): T {
+    const lent = { since: ++clock.now, before: new Map<Mutable, unknown>() };
+    this.lent = lent;
+    try { return work(); } finally {
+      this.lent = null;
+      for (const [object, before] of lent.before) object.restore(before);
+    }
+  }
+
   get forked(): boolean { return this.journals.length > 0; }
 
   /**
@@ -171,34 +197,62 @@ export class Machine {
     const { maxSteps } = this;
     // One costly table somewhere in a package must not use up what the model itself needs.
     this.maxSteps = this.steps + Math.floor((maxSteps - this.steps) / (saved.depth === 0 ? STATEMENT_SHARE.own : STATEMENT_SHARE.imported));
+    const run = (): Outcome => this.call(() => executeBlock(this, chunk.statements(), environment));
     try {
-      this.call(() => executeBlock(this, chunk.statements(), environment));
+      if (this.finder.readTopLevel) this.finder.readTopLevel(run); else run();
     } catch (error) {
-      const tooLong = error instanceof BudgetExceeded && error.kind === 'steps';
-      if (!(error instanceof PyRaise) && !tooLong) throw error;
-      const reason = this.unknown(tooLong ? 'evaluation budget: the statement takes too many steps to be evaluated' : `${error.type}: ${error.detail}`, error.span);
+      if (!(error instanceof PyRaise)) {
+        // Cut short in the middle: another evaluation has to begin afresh.
+        this.finder.spoil?.();
+        if (!(error instanceof BudgetExceeded) || error.kind !== 'steps') throw error;
+      }
+      const reason = this.unknown(error instanceof PyRaise ? `${error.type}: ${error.detail}` : 'evaluation budget: the statement takes too many steps to be evaluated', error.span);
       for (const name of chunk.names) if (name !== '*' && !environment.variables.has(name)) environment.variables.set(name, reason);
-    } finally { Object.assign(this, saved); this.topLevel -= 1; this.maxSteps = maxSteps; }
+    } finally {
+      Object.assign(this, saved);
+      this.topLevel -= 1;
+      this.maxSteps = maxSteps;
+      // What the top level made is the module's: from here on it is older than this evaluation.
+      if (this.topLevel === 0 && this.lent) this.lent.since = ++clock.now;
+    }
   }
 
-  /** Runs pending registrations of all loaded modules; true when something ran, so that a lookup is worth repeating. */
-  runEffects(): boolean {
-    if (this.effectsRun > 8) return false;
-    this.effectsRun += 1;
-    let ran = false;
+  /**
+   * The item of a registry that decorators elsewhere may fill: runs pending registrations of the loaded modules, one module
+   * after the other, until there is one under the key. First those that mention the key; the others only for a dict that
+   * began empty or whose name something stores items under: looking for what a table does not have costs most.
+   */
+  registered(registry: PyDict, key: Value): Value | undefined {
+    const known = registry.get(key);
+    if (known !== undefined || !registry.registry) return known;
+    if (typeof key === 'string' && this.runEffects(registry, key, key.toLowerCase())) return registry.get(key);
+    return this.mayBeFilled(registry) && this.runEffects(registry, key, null) ? registry.get(key) : undefined;
+  }
+
+  private mayBeFilled({ beganEmpty, boundTo }: PyDict): boolean {
+    return beganEmpty || (boundTo !== null && [...this.finder.loaded()].some((module) => module.fills(boundTo)));
+  }
+
+  private runEffects(registry: PyDict, key: Value, mention: string | null): boolean {
+    if (mention === null && this.effectsRun > 8) return false;
     for (let round = 0; round < 20; round++) {
       let again = false;
-      for (const module of [...this.finder.loaded()]) again = module.runEffects(this) || again;
+      for (const module of [...this.finder.loaded()]) {
+        if (!module.runEffects(this, mention)) continue;
+        again = true;
+        if (registry.get(key) !== undefined) return true;
+      }
       if (!again) break;
-      ran = true;
     }
-    return ran;
+    if (mention === null) this.effectsRun += 1;
+    return false;
   }
 
   /** A dict of Python's own making, marked as a possible registry when it is global. */
   dict(pairs: Iterable<readonly [Value, Value]> = []): PyDict {
     const made = new PyDict(pairs);
     made.registry = this.topLevel > 0;
+    made.beganEmpty = made.entries.size === 0;
     return made;
   }
 

@@ -134,7 +134,7 @@ export function contains(machine: Machine, container: Value, item: Value): boole
     if (hashKeyOf(item) === undefined) return undefined;
     if (container.get(item) !== undefined) return true;
     if (container.rest !== undefined) return undefined;
-    return container.registry && machine.topLevel === 0 && machine.runEffects() ? container.get(item) !== undefined : false;
+    return machine.topLevel === 0 && machine.registered(container, item) !== undefined;
   }
   if (container instanceof PySet) return hashKeyOf(item) === undefined ? undefined : container.has(item) || (container.open ? undefined : false);
   if (container instanceof PyRange) {

@@ -1,7 +1,7 @@
 /** Where names live: function scopes, class bodies, and modules whose statements run only when a name of theirs is wanted. */
 import type { Chunk } from '../syntax/source-file';
 import { clock } from '../values/clock';
-import { mergeMaps, type PyClass, type UnknownValue, type Value } from '../values/values';
+import { mergeMaps, PyDict, type PyClass, type UnknownValue, type Value } from '../values/values';
 import type { Machine } from './machine';
 
 /** Variables of a function call, a class body, or a module statement while it runs. */
@@ -39,6 +39,8 @@ export class ModuleScope {
   private readonly starImports: number[] = [];
   private readonly states: RunState[];
   private readonly bindings = new Map<string, { index: number; value: Value }[]>();
+  /** What running a statement had to say, for evaluations that find it done. */
+  private readonly said = new Map<number, { readonly notes: Machine['notes']; readonly assumptions: Machine['assumptions'] }>();
   private readonly stars: { index: number; module: ModuleScope }[] = [];
 
   constructor(readonly name: string, readonly file: string, readonly isPackage: boolean, readonly chunks: readonly Chunk[]) {
@@ -75,17 +77,25 @@ export class ModuleScope {
   }
 
   bind(name: string, value: Value, index: number): void {
+    if (value instanceof PyDict) value.boundTo ??= name;
     const known = this.bindings.get(name);
     if (known) { known.push({ index, value }); known.sort((a, b) => a.index - b.index); } else this.bindings.set(name, [{ index, value }]);
   }
   addStar(module: ModuleScope, index: number): void { this.stars.push({ index, module }); }
 
-  /** Runs what may register things elsewhere and has not run. True when something ran. */
-  runEffects(machine: Machine): boolean {
+  /** Runs what may register things elsewhere and has not run; with `mention`, only what has that text in it. True when something ran. */
+  runEffects(machine: Machine, mention: string | null): boolean {
     let ran = false;
-    this.chunks.forEach((chunk, index) => { if (chunk.hasEffect && this.states[index] === 'waiting') { ran = true; this.run(machine, index); } });
+    this.chunks.forEach((chunk, index) => {
+      if (!chunk.hasEffect || this.states[index] !== 'waiting' || (mention !== null && !chunk.mentions(mention))) return;
+      ran = true;
+      this.run(machine, index);
+    });
     return ran;
   }
+
+  /** Whether something in it stores items under this name. */
+  fills(name: string): boolean { return this.chunks.some((chunk) => chunk.fills.has(name)); }
 
   /** Names bound at the top level, without running anything. */
   boundNames(): Iterable<string> { return this.binders.keys(); }
@@ -106,10 +116,17 @@ export class ModuleScope {
   }
 
   private run(machine: Machine, index: number): void {
+    if (this.states[index] === 'done') {
+      const said = this.said.get(index);
+      if (said) { said.notes.forEach((note) => machine.note(note)); said.assumptions.forEach(({ text, span }) => machine.assume(text, span)); }
+      return;
+    }
     if (this.states[index] !== 'waiting') return;
     this.states[index] = 'running';
     const environment = new Environment(this, null, 'module', index);
+    const [notes, assumptions] = [machine.notes.length, machine.assumptions.length];
     machine.runTopLevel(this.chunks[index]!, environment);
+    if (machine.notes.length > notes || machine.assumptions.length > assumptions) this.said.set(index, { notes: machine.notes.slice(notes), assumptions: machine.assumptions.slice(assumptions) });
     for (const [name, value] of environment.variables) this.bind(name, value, index);
     this.states[index] = 'done';
   }

@@ -104,7 +104,7 @@ const reasonOf = (value: Value): string => (value instanceof UnknownValue ? `: $
 
 export function setName(machine: Machine, name: string, value: Value, env: Environment): void {
   const declared = env.declared?.get(name);
-  if (declared === 'global') { env.module.bind(name, value, Infinity); return; }
+  if (declared === 'global') { machine.spoil(); env.module.bind(name, value, Infinity); return; }
   const holder = declared === 'nonlocal' ? env.holder(name) ?? env : env;
   machine.touch(holder);
   holder.variables.set(name, value);

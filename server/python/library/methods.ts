@@ -108,7 +108,7 @@ const dict: Methods<PyDict> = {
     if (key instanceof UnknownValue) return m.unknown(`an item under a key that is not known: ${key.reason}`, key.span);
     if (key instanceof Choice) return Choice.of(key.options.map((option) => { const item = self.get(option); return item === undefined ? fallback : item; }), key.why);
     if (self.rest !== undefined) return self.rest;
-    return self.registry && m.runEffects() ? self.get(key) ?? fallback : fallback;
+    return m.registered(self, key) ?? fallback;
   },
   pop: (m, self, a) => {
     const found = self.get(a.positional[0] ?? null);

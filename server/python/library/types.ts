@@ -58,6 +58,7 @@ function toDict(machine: Machine, source: Value | undefined, keywords: ReadonlyM
     if (sequence.rest !== undefined) made.rest = sequence.rest instanceof PyTuple ? sequence.rest.items[1] ?? sequence.rest : sequence.rest;
   }
   for (const [key, value] of keywords) made.set(key, value);
+  made.beganEmpty = made.entries.size === 0 && made.rest === undefined;
   return made;
 }
 

@@ -21,6 +21,10 @@ export interface Chunk extends Anchor {
   readonly names: ReadonlySet<string>;
   /** Executing it may register something somewhere: a decorated definition or a bare call. */
   readonly hasEffect: boolean;
+  /** Names that something in it, in functions too, stores items under. */
+  readonly fills: ReadonlySet<string>;
+  /** Whether its text has these letters, great or small. */
+  mentions(lowercase: string): boolean;
   statements(): readonly Stmt[];
 }
 
@@ -28,6 +32,18 @@ export interface Chunk extends Anchor {
 export class Reading {
   readonly chunks = new Set<FileChunk>();
   readonly bodies = new Set<FunctionBody>();
+  /** Statements whose text was searched. */
+  readonly searched = new Set<FileChunk>();
+  /** What this and another have looked at, as a reading of its own. */
+  and(other: Reading): Reading {
+    const both = new Reading();
+    for (const from of [this, other]) {
+      for (const chunk of from.chunks) both.chunks.add(chunk);
+      for (const body of from.bodies) both.bodies.add(body);
+      for (const chunk of from.searched) both.searched.add(chunk);
+    }
+    return both;
+  }
 }
 let reading: Reading | null = null;
 /** Runs `work` and notes in `into` what it reads. */
@@ -187,6 +203,8 @@ export class FileChunk implements Chunk {
   readonly names: ReadonlySet<string>;
   readonly hasEffect: boolean;
   line: number;
+  private lowercase: string | null = null;
+  private filled: ReadonlySet<string> | null = null;
   private lowered: { readonly statements: readonly Stmt[]; readonly bodies: readonly FunctionBody[]; readonly brokenOutside: boolean } | null = null;
 
   constructor(private readonly source: SourceFile, node: Node, whole: string, readonly text: string, public index: number) {
@@ -204,6 +222,12 @@ export class FileChunk implements Chunk {
     reading?.chunks.add(this);
     return this.lower().statements;
   }
+
+  mentions(lowercase: string): boolean {
+    reading?.searched.add(this);
+    return (this.lowercase ??= this.text.toLowerCase()).includes(lowercase);
+  }
+  get fills(): ReadonlySet<string> { return (this.filled ??= new Set([...this.text.matchAll(FILLS)].map(([, name]) => name!))); }
 
   /** Bodies of the functions that are in no other function, in order. */
   get bodies(): readonly FunctionBody[] { return this.lower().bodies; }
@@ -242,6 +266,9 @@ export class FileChunk implements Chunk {
     return { statements: lowerBlock(body, this.lowering()), isGenerator: body !== null && hasYield(body) };
   }
 }
+
+/** `name[…] =`, `name.update(…)`, `name.setdefault(…)`. */
+const FILLS = /\b([A-Za-z_]\w*)(?:\[[^\]\n]*\]\s*=(?!=)|\.(?:update|setdefault|__setitem__)\()/g;
 
 const GAP = /(?:\s|#[^\n]*)*/y;
 

@@ -64,6 +64,10 @@ export class PyDict {
   cls: PyClass | null = null;
   /** Made while a module's top level ran: decorators elsewhere may fill it. */
   registry = false;
+  /** It was written without an item. */
+  beganEmpty = false;
+  /** The global or class variable that it was first bound to. */
+  boundTo: string | null = null;
   constructor(pairs: Iterable<readonly [Value, Value]> = []) { for (const [key, value] of pairs) this.set(key, value); }
   get(key: Value): Value | undefined { return this.entries.get(hashKey(key))?.value; }
   set(key: Value, value: Value): void {

@@ -134,3 +134,61 @@ function expectedBroken(text: string): boolean {
   const made = workspace({ 'model.py': text });
   try { return made.source(at('model.py'))!.source.hasError; } finally { made.dispose(); }
 }
+
+const REGISTRY = `import torch.nn as nn
+
+class Head(nn.Module):
+    def __init__(self, dim=2):
+        super().__init__()
+        self.out = nn.Linear(dim, dim)
+
+HEADS = {'plain': Head}
+WIDTHS = [4]
+
+def register(kind):
+    def add(cls):
+        HEADS['head_' + kind] = cls
+        return cls
+    return add
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        WIDTHS.append(WIDTHS[-1] * 2)
+        self.fc = nn.Linear(WIDTHS[-1], 1)
+
+class Wide(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(WIDTHS[-1], len(WIDTHS))
+        self.head = HEADS['head_deep']()
+
+@register('deep')
+class Deep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+`;
+
+test('evaluations share modules and leave them as they were; a table is filled by decorators that do not spell out its key', () => {
+  const editor = live(REGISTRY);
+  const shapes = (): unknown => editor.made.buildTree(at('model.py'), 'Wide').root.children.map((child) => [child.path, child.className, child.parameters[0]?.shape]);
+  const wide = [['fc', 'Linear', [1, 4]], ['head', 'Deep', undefined]];
+  editor.made.buildTree(at('model.py'), 'Small');
+  assert.deepEqual(shapes(), wide);
+  // Built again, in modules where everything has run.
+  assert.deepEqual(editor.made.buildTree(at('model.py'), 'Small').root.children[0]!.parameters[0]!.shape, [1, 8]);
+  editor.insert('WIDTHS = [4', ', 6', true);
+  assert.deepEqual(shapes(), [['fc', 'Linear', [2, 6]], ['head', 'Deep', undefined]]);
+  editor.insert('@register(', "'' + ", true);
+  assert.deepEqual(editor.all(['Small', 'Wide', 'Deep']), fresh(editor.text(), ['Small', 'Wide', 'Deep']));
+});
+
+test('an edit of a statement that was searched and not run: it may now be the one that was looked for', () => {
+  const editor = live(REGISTRY.replace("'head_' + kind", 'kind').replace("HEADS['head_deep']()", "HEADS.get('other', Head)()"));
+  const head = (): string => editor.made.buildTree(at('model.py'), 'Wide').root.children[1]!.className;
+  assert.equal(head(), 'Head');
+  const start = editor.text().indexOf("'deep'");
+  editor.replace(start, start + 6, "'other'");
+  assert.equal(head(), 'Deep');
+});
