@@ -3,13 +3,14 @@ import path from 'node:path';
 import { CheckpointError, type Checkpoint, type CheckpointProblem } from '../../kernels/checkpoint/checkpoint';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import type { RootCandidate } from '../python/module-tree';
+import { TreeBuilder } from './attempt';
 import type { CheckpointCache } from './checkpoint-cache';
 import { configFor, type ModelEntry } from './config';
 import { findCheckpoints } from './discovery';
 import { modelValues } from './model-values';
 import type { PythonPort } from './ports';
 import { readRecipe, recipesBeside, type RecipeVocabulary } from './recipe-file';
-import { chooseRoot, TreeBuilder, type ChosenRoot } from './root-choice';
+import { chooseRoot, type ChosenRoot } from './root-choice';
 import { messageOf, UserError } from './user-error';
 
 export interface Located {
@@ -88,7 +89,7 @@ export async function discover(query: DiscoveryQuery): Promise<OpenedCheckpoint>
     const parameters = link.layers.reduce((sum, layer) => sum + layer.tensors.length, 0);
     const share = parameters > 0 ? ((link.matched ?? 0) + (link.absorbed ?? 0)) / parameters : 0;
     // Of a checkpoint that the defaults fit and one of another size, the first is this model's.
-    const score = fit.score - fit.missing - fit.misshaped - (chosen.attempt.loosened ? 0.5 : 0);
+    const score = fit.score - fit.missing - fit.misshaped - (chosen.attempt.loosened || chosen.attempt.resized ? 0.5 : 0);
     if (share >= LEAST_SHARE && fit.score > 0 && (!best || score > best.score)) best = { path: file, checkpoint, chosen, score, share };
   }
   if (best) {

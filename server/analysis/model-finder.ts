@@ -71,7 +71,7 @@ export class ModelFinder {
       link: chosen?.attempt.link ?? null, measurements: { state: 'none', reason: opened.checkpoint ? 'not measured yet' : opened.reason },
       recipe: recipe?.recipe ?? null, recipePath: recipe?.path ?? null,
       checkpointReason: opened.reason,
-      ...(chosen?.attempt.args ? { rootArguments: { values: chosen.attempt.args, from: chosen.attempt.argsFrom! } } : {}),
+      ...rootArguments(chosen),
       ...(configPath ? { configPath } : {}),
       ...(notes.length > 0 ? { notes } : {}),
     };
@@ -130,6 +130,14 @@ export class ModelFinder {
     if (named !== undefined) return { recipe: await readRecipe(path.resolve(named), vocabulary), path: path.resolve(named) };
     return locateRecipe(source, root, entry, vocabulary, notes);
   }
+}
+
+/** What the root was built with besides its defaults. */
+function rootArguments(chosen: ChosenRoot | null): Pick<ModelAnalysis, 'rootArguments'> {
+  const { args = null, argsFrom = null, resized = null } = chosen?.attempt ?? {};
+  if (!args && !resized) return {};
+  const from = [...(argsFrom === null ? [] : [argsFrom]), ...(resized ? ["the checkpoint's shapes"] : [])].join(' and ');
+  return { rootArguments: { values: { ...args, ...resized }, from } };
 }
 
 function remember<T>(map: Map<string, T>, key: string, value: T): void {

@@ -1,109 +1,41 @@
 /** Which class of a file is the model: the one whose names explain most of the checkpoint. */
 import path from 'node:path';
 import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
-import type { LinkResult } from '../linking/layer';
 import { link } from '../linking/link';
-import { UNKNOWN_ARGUMENT, type ModuleNode, type ModuleTree, type RootCandidate } from '../python/module-tree';
-import { breathe } from './breathe';
+import type { RootCandidate } from '../python/module-tree';
+import { compareFit, fitOf, fitsWholly, isAlmost, isAnotherSize, modulesOf, TreeBuilder, type Attempt, type RootQuery } from './attempt';
 import type { RootChoice } from './model-analysis';
-import { argumentsFrom, tiesEmbeddings, type ModelValues } from './model-values';
-import type { PythonPort } from './ports';
+import { argumentsFrom, tiesEmbeddings } from './model-values';
+import { loosen, resize } from './other-arguments';
 import { didYouMean, UserError } from './user-error';
-
-/** One class built one way and joined with the checkpoint. */
-export interface Attempt {
-  readonly candidate: RootCandidate;
-  readonly tree: ModuleTree;
-  readonly link: LinkResult;
-  readonly args: Readonly<Record<string, unknown>> | null;
-  /** Where the arguments come from; null when the class was built as it stands. */
-  readonly argsFrom: string | null;
-  /** Parameters whose defaults contradict the checkpoint and were taken as unknown. */
-  readonly loosened?: readonly string[];
-  readonly fit: Fit;
-}
-
-interface Fit {
-  /** Tensors explained; those under unknown modules count little. */
-  readonly score: number;
-  readonly missing: number;
-  readonly misshaped: number;
-  /** Unknown places, stars and open modules in the tree. */
-  readonly vague: number;
-  readonly modules: number;
-}
-
-export interface RootQuery {
-  readonly python: PythonPort;
-  readonly file: string;
-  readonly candidates: readonly RootCandidate[];
-  readonly checkpoint: Checkpoint | null;
-  readonly values: readonly ModelValues[];
-  /** The user's own choice of class and arguments. */
-  readonly only?: string;
-  readonly namedBy?: string;
-  readonly args?: Readonly<Record<string, unknown>>;
-  readonly signal?: AbortSignal;
-}
 
 /** Candidates beyond this many are not tried: generated files can define thousands of classes. */
 const MAX_CANDIDATES = 256;
 
-/** Builds trees once per class and arguments, however many checkpoints they are tried against. */
-export class TreeBuilder {
-  private readonly trees = new Map<string, ModuleTree | null>();
-  constructor(private readonly python: PythonPort, private readonly file: string) {}
-
-  async build(name: string, args: Readonly<Record<string, unknown>> | null): Promise<ModuleTree | null> {
-    const key = `${name}\0${args ? JSON.stringify(args) : ''}`;
-    if (this.trees.has(key)) return this.trees.get(key)!;
-    // A file of many large models takes seconds the first time: hovers and edits must not wait for all of them.
-    await breathe();
-    const tree = await this.python.buildTree(this.file, name, args ?? undefined);
-    this.trees.set(key, tree);
-    return tree;
-  }
-}
-
-function* modulesOf(root: ModuleNode): Generator<ModuleNode> {
-  const pending = [root];
-  while (pending.length > 0) {
-    const node = pending.pop()!;
-    yield node;
-    pending.push(...node.children);
-  }
-}
-
-function fitOf(tree: ModuleTree, linked: LinkResult): Fit {
-  let modules = 0;
-  let vague = tree.unknowns.length;
-  for (const node of modulesOf(tree.root)) {
-    modules += 1;
-    if (node.path.includes('*') || node.kind === 'unknown' || node.unknown) vague += 1;
-  }
-  return {
-    score: (linked.matched ?? 0) + (tree.root.unknown ? 0.05 : 0.3) * (linked.absorbed ?? 0) - (linked.subtree ? 0.5 : 0),
-    missing: linked.missing.length, misshaped: linked.misshaped.length, vague, modules,
-  };
-}
-
 const KINDS: readonly RootCandidate['kind'][] = ['class', 'function', 'instance'];
-
-/** Negative when `a` fits better. Without a checkpoint scores are all zero, and the larger class that nothing contains wins. */
-function compareFit(a: Fit, b: Fit): number {
-  return b.score - a.score || a.missing - b.missing || a.misshaped - b.misshaped;
-}
 
 function compareAttempts(a: Attempt, b: Attempt, inner: ReadonlySet<string>, bound: boolean): number {
   const used = (attempt: Attempt): number => (inner.has(attempt.candidate.name) ? 1 : 0);
   const needy = (attempt: Attempt): number => (attempt.argsFrom === null && attempt.candidate.missingArguments.length > 0 ? 1 : 0);
-  return compareFit(a.fit, b.fit)
+  return (bound && needy(a) !== needy(b) ? (needy(a) ? -tellsMore(b, a) : tellsMore(a, b)) : 0)
+    || compareFit(a.fit, b.fit)
     || used(a) - used(b)
     || (bound ? 0 : b.fit.modules - a.fit.modules)
     || needy(a) - needy(b)
     || (a.fit.vague > 0 ? 1 : 0) - (b.fit.vague > 0 ? 1 : 0)
     || KINDS.indexOf(a.candidate.kind) - KINDS.indexOf(b.candidate.kind)
     || b.candidate.span.startLine - a.candidate.span.startLine;
+}
+
+/**
+ * What is not known contradicts nothing: a class without its arguments fits a damaged tensor too. Where one that is known
+ * explains as much and a few shapes do not fit it, these are findings - unless the class has a parameter that explains them.
+ *
+ * @returns -1 when `known` comes before `needy` for that, else 0.
+ */
+function tellsMore(known: Attempt, needy: Attempt): -1 | 0 {
+  const damaged = known.fit.score === needy.fit.score && known.fit.vague === 0 && isAlmost(known);
+  return damaged && Object.keys(needy.resized ?? {}).every((name) => Object.hasOwn(known.resized ?? {}, name)) ? -1 : 0;
 }
 
 /** The best way to build one candidate: as it stands, or with values found beside the weights. */
@@ -133,76 +65,12 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
   return best;
 }
 
-/** Options beyond this many are not tried one by one. */
-const MAX_OPTIONS = 16;
-/** Candidates whose defaults are put in question when none fits as it stands, and trees made for one of them. */
+/** Candidates whose defaults are put in question when none fits as it stands. */
 const MAX_LOOSENED = 4;
-const MAX_BUILDS = 16;
-
-const fitsWholly = ({ fit, link: linked }: Attempt): boolean => fit.missing === 0 && fit.misshaped === 0 && linked.unlinkedTensors.length === 0;
-
-/** Up to this many tensors that do not fit are damage to report, not another size of the model. */
-const FEW = 4;
-/** Another size of the model contradicts at least this share of the tensors. */
-const WIDESPREAD = 0.05;
-
-/** True when so much does not fit that the model was built another way; a few tensors that do not fit are findings. */
-function isAnotherSize({ fit, link: { matched = 0, unlinkedTensors } }: Attempt): boolean {
-  const odd = fit.missing + fit.misshaped + unlinkedTensors.length;
-  return odd > FEW && odd >= WIDESPREAD * (matched + odd);
-}
 
 /** Below this share of the checkpoint a fit is chance. */
 const HARDLY = 0.1;
 const hardlyExplains = ({ fit, link: { considered = 0 } }: Attempt): boolean => fit.score < HARDLY * considered;
-
-/**
- * A published checkpoint is often built with other sizes than the constructor's defaults, and only the checkpoint tells.
- * Where the defaults contradict it, they are taken as unknown: first the sizes, then flags and other options, of which
- * those that explain nothing are put back. The attempt as it stands remains when this explains no more.
- */
-async function loosen(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
-  const open = (made.candidate.adjustable ?? []).filter(({ name }) => !made.args || !Object.hasOwn(made.args, name));
-  if (!query.checkpoint || query.args || open.length === 0 || !isAnotherSize(made)) return made;
-  const options = { tieEmbeddings: tiesEmbeddings(query.values) };
-  let builds = 0;
-  const make = async (names: readonly string[]): Promise<Attempt> => {
-    query.signal?.throwIfAborted();
-    builds += 1;
-    const tree = await builder.build(made.candidate.name, { ...made.args, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])) });
-    if (!tree) return made;
-    const linked = link(tree, query.checkpoint, options);
-    return { ...made, tree, link: linked, loosened: names, fit: fitOf(tree, linked) };
-  };
-  const sizes = open.filter(({ kind }) => kind === 'size').map(({ name }) => name);
-  const others = open.filter(({ kind }) => kind === 'option').map(({ name }) => name);
-  let best = made;
-  if (sizes.length > 0) {
-    const sized = await make(sizes);
-    if (compareFit(sized.fit, best.fit) < 0) best = sized;
-  }
-  if (!fitsWholly(best) && best === made && sizes.length <= MAX_OPTIONS) {
-    // Without any size the source may be too open to say much: then only those sizes that help.
-    for (const name of sizes) {
-      if (builds >= MAX_BUILDS) break;
-      const sized = await make([...(best.loosened ?? []), name]);
-      if (compareFit(sized.fit, best.fit) < 0) best = sized;
-    }
-  }
-  const taken = best === made ? sizes : best.loosened!;
-  if (others.length === 0 || others.length > MAX_OPTIONS || fitsWholly(best)) return best;
-  const all = await make([...taken, ...others]);
-  if (compareFit(all.fit, best.fit) >= 0) return best;
-  best = all;
-  // A tree that was cut short is not worth making again and again.
-  if (all.tree.unknowns.some(({ reason }) => reason.startsWith('evaluation budget'))) return best;
-  for (const name of others) {
-    if (builds >= MAX_BUILDS) break;
-    const without = await make(best.loosened!.filter((other) => other !== name));
-    if (compareFit(without.fit, best.fit) <= 0) best = without;
-  }
-  return best;
-}
 
 /** Parameters worth filling: every one the candidate lists, else those without a value and those built from defaults. */
 function parametersOf(candidate: RootCandidate, made: Attempt | null): readonly string[] {
@@ -261,12 +129,12 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     return { attempt: fitted, choice: choiceOf(fitted, `named ${query.namedBy ?? 'by the caller'}${fitText(fitted, query.checkpoint)}`, candidates) };
   }
   const attempts: Attempt[] = [];
-  const settled = (made: Attempt): boolean => made.fit.score > 0 && made.fit.vague === 0 && fitsWholly(made);
+  const settled = (made: Attempt): boolean => made.fit.score > 0 && made.fit.vague === 0 && fitsWholly(made) && made.link.matched === made.link.considered;
   for (const candidate of inOrder(candidates, query.checkpoint).slice(0, MAX_CANDIDATES)) {
     // A function that builds what is there is as good as the next one: files of models have hundreds of them.
     if (candidate.kind === 'function' && attempts.some((made) => settled(made) && !contained(made, attempts, query.file))) break;
     const made = await attempt(query, builder, candidate);
-    if (made) attempts.push(made);
+    if (made) attempts.push(isAlmost(made) ? await resize(query, builder, made) : made);
   }
   if (attempts.length === 0) return null;
   const inner = innerClasses(attempts, query.file);
@@ -278,6 +146,8 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     const others = ranked.filter((made) => !questioned.includes(made));
     for (const made of questioned) others.push(await loosen(query, builder, made));
     ranked = others.sort((a, b) => compareAttempts(a, b, inner, bound));
+  } else if (bound && !fitsWholly(ranked[0]!) && !hardlyExplains(ranked[0]!)) {
+    ranked = [await resize(query, builder, ranked[0]!), ...ranked.slice(1)];
   }
   if (bound && hardlyExplains(ranked[0]!) && inner.has(ranked[0]!.candidate.name)) {
     // A part that shares a name or two with a foreign checkpoint is not the model: the whole is, and what is missing gets said.
@@ -301,7 +171,8 @@ function noSuchClass(file: string, name: string, candidates: readonly RootCandid
 
 function choiceOf(made: Attempt, reason: string, candidates: readonly RootCandidate[]): RootChoice {
   const given = made.argsFrom === null ? '' : `; constructor arguments from ${made.argsFrom}`;
-  const built = made.loosened ? `${given}; the defaults of ${shortList(made.loosened)} do not fit it and count as unknown` : given;
+  const told = made.resized ? `; of other arguments than the defaults by the checkpoint's shapes: ${shortList(Object.entries(made.resized).map(([name, value]) => `${name} = ${JSON.stringify(value)}`))}` : '';
+  const built = made.loosened ? `${given}${told}; the defaults of ${shortList(made.loosened)} do not fit it and count as unknown` : `${given}${told}`;
   return {
     name: made.candidate.name,
     span: made.tree.root.classSpan ?? made.candidate.span,

@@ -15,7 +15,7 @@ from torch import nn
 
 class Net(nn.Module):
 #@0-21 BL402: 1 tensor under aux.
-    def __init__(self, classes=12):
+    def __init__(self):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3)
         #            ^^^^^^^^^^^^^^^^^^^ BL401: conv1.bias is not in weights.safetensors
@@ -24,6 +24,6 @@ class Net(nn.Module):
         #                                                   ^^^^^^^^^^^^^^^^^^^^ BL101: features.1: 9.0 dB
         #                                                   ^^^^^^^^^^^^^^^^^^^^ BL108: features.0..1: 288 weights per output channel at features.1
         self.quiet = nn.Linear(48, 10, bias=False)  # bitlens: ignore[BL101, BL108]
-        self.fc = nn.Linear(64, classes)  # bitlens: ignore[BL404, BL777]
-        #         ^^^^^^^^^^^^^^^^^^^^^^ BL403: fc.weight is 10 × 64 in weights.safetensors, but the source makes 12 × 64
-        #                                                          ^^^^^ BL502: BL777 is not the code of a finding
+        self.fc = nn.Linear(64, 12)  # bitlens: ignore[BL404, BL777]
+        #         ^^^^^^^^^^^^^^^^^ BL403: fc.weight is 10 × 64 in weights.safetensors, but the source makes 12 × 64
+        #                                                     ^^^^^ BL502: BL777 is not the code of a finding

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { ModuleTree } from '../../../server/python';
-import { TreeBuilder } from '../../../server/analysis/root-choice';
+import { TreeBuilder } from '../../../server/analysis/attempt';
 
 test('while many slow trees are built, other work gets its turn', async () => {
   let built = 0;

@@ -18,7 +18,7 @@ async function choose(source: string, shapes: Shapes, only?: string) {
     assert.ok(chosen);
     const { link } = chosen.attempt;
     return {
-      root: chosen.choice.name, reason: chosen.choice.reason, loosened: chosen.attempt.loosened,
+      root: chosen.choice.name, reason: chosen.choice.reason, loosened: chosen.attempt.loosened, resized: chosen.attempt.resized,
       classes: Object.fromEntries(link.layers.flatMap((layer) => layer.tensors.filter(({ info }) => info).map(({ name }) => [name, layer.className]))),
       lines: Object.fromEntries(link.layers.map((layer) => [layer.path, layer.span.startLine + 1])),
       unlinked: link.unlinkedTensors.map(({ name }) => name), missing: link.missing.map(({ name }) => name), misshaped: link.misshaped.map(({ name }) => name),
@@ -61,19 +61,75 @@ test('defaults that fit are kept', async () => {
   wholly(made);
 });
 
-test('a checkpoint of another depth and width: defaults that contradict it count as unknown, and the reason says so', async () => {
+test('a checkpoint of another depth and width: the arguments are read off its shapes, and the reason says so', async () => {
   const made = await choose(TOWER, tower(16, 3, 7, false));
   wholly(made);
   assert.equal(made.root, 'Tower');
-  assert.deepEqual(made.loosened, ['dim', 'depth', 'classes']);
-  assert.match(made.reason, /the defaults of dim, depth, classes do not fit it and count as unknown$/);
+  assert.deepEqual(made.resized, { dim: 16, depth: 3, classes: 7 });
+  assert.equal(made.loosened, undefined);
+  assert.match(made.reason, /; of other arguments than the defaults by the checkpoint's shapes: dim = 16, depth = 3, classes = 7$/);
   assert.equal(made.classes['blocks.2.fc.weight'], 'Linear');
 });
 
-test('a few tensors that do not fit are findings: another number of classes is not another model', async () => {
+test('another number of classes: the class or factory with that argument, and nothing is mis-shaped', async () => {
   const made = await choose(TOWER, tower(8, 2, 100, false));
-  assert.equal(made.loosened, undefined);
-  assert.deepEqual(made.misshaped, ['head.weight', 'head.bias']);
+  wholly(made);
+  assert.deepEqual(made.resized, made.root === 'small' ? { classes: 100 } : { depth: 2, classes: 100 });
+});
+
+test('a truncated or transposed weight in a model whose arguments are right is damage, whatever its shape proposes', async () => {
+  const shapes = tower(8, 4, 10, false);
+  for (const broken of [{ 'head.weight': [9, 8] }, { 'head.weight': [8, 10] }, { 'blocks.1.fc.weight': [8, 7] }, { 'blocks.1.fc.bias': [10] }, { 'norm.weight': [16] }] as Shapes[]) {
+    const made = await choose(TOWER, { ...shapes, ...broken });
+    assert.deepEqual(made.misshaped, Object.keys(broken));
+    assert.equal(made.resized, undefined);
+  }
+  // Beside another head, too.
+  const both = await choose(TOWER, { ...tower(8, 4, 100, false), 'blocks.1.fc.weight': [8, 7] }, 'Tower');
+  assert.deepEqual([both.resized, both.misshaped], [{ classes: 100 }, ['blocks.1.fc.weight']]);
+});
+
+test('a class without its arguments is not the model for fitting a damaged tensor; it is for a head that only it can give', async () => {
+  const source = `
+import torch.nn as nn
+class Net(nn.Module):
+    def __init__(self, width, depth, classes=10):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+        self.head = nn.Linear(16, classes)
+def net_small():
+    return Net(16, 2)
+`;
+  const net = (classes: number): Shapes => ({ 'layers.0.weight': [16, 16], 'layers.0.bias': [16], 'layers.1.weight': [16, 16], 'layers.1.bias': [16], 'head.weight': [classes, 16], 'head.bias': [classes] });
+  const damaged = await choose(source, { ...net(10), 'layers.1.weight': [15, 16] });
+  assert.deepEqual([damaged.root, damaged.misshaped], ['net_small', ['layers.1.weight']]);
+  const tuned = await choose(source, net(7));
+  wholly(tuned);
+  assert.deepEqual([tuned.root, tuned.resized], ['Net', { classes: 7 }]);
+});
+
+test('widths and depths in lists, a number that is a multiple, a flag the other way', async () => {
+  const source = `
+import torch.nn as nn
+class Net(nn.Module):
+    def __init__(self, depths=(2, 2, 3), dims=[8, 16, 24], ratio=4, bias=True, stem=8):
+        super().__init__()
+        self.stages = nn.ModuleList([nn.Sequential(*[nn.Linear(dim, dim, bias=bias) for _ in range(depth)]) for depth, dim in zip(depths, dims)])
+        self.stem = nn.Linear(3, stem * ratio)
+`;
+  const net = (depths: number[], dims: number[], stem: number, bias: boolean): Shapes => Object.fromEntries([
+    ...depths.flatMap((depth, i) => Array.from({ length: depth }, (_, j) => [[`stages.${i}.${j}.weight`, [dims[i]!, dims[i]!]], ...(bias ? [[`stages.${i}.${j}.bias`, [dims[i]!]]] : [])]).flat()),
+    ['stem.weight', [stem, 3]], ['stem.bias', [stem]],
+  ] as [string, number[]][]);
+  const deeper = await choose(source, net([2, 4, 3], [8, 16, 24], 32, true));
+  wholly(deeper);
+  assert.deepEqual(deeper.resized, { depths: [2, 4, 3] });
+  const wider = await choose(source, net([2, 2, 3], [8, 20, 40], 32, true));
+  wholly(wider);
+  assert.deepEqual(wider.resized, { dims: [8, 20, 40] });
+  const flagged = await choose(source, net([2, 2, 3], [8, 16, 24], 48, false));
+  wholly(flagged);
+  assert.equal(flagged.resized!.bias, false);
 });
 
 test('an option that is off by default and on in the checkpoint; options that explain nothing stay', async () => {

@@ -1,0 +1,106 @@
+/** Checkpoints of a model that was built with other arguments than its defaults: what they were, or which do not count. */
+import { UNKNOWN_ARGUMENT } from '../python/module-tree';
+import { compareFit, fitsWholly, isAnotherSize, oddNames, rebuild, type Attempt, type RootQuery, type TreeBuilder } from './attempt';
+import { proposedSizes } from './sizes';
+
+/** Options beyond this many are not tried one by one. */
+const MAX_OPTIONS = 16;
+/** Trees made for one candidate with defaults put in question. */
+const MAX_BUILDS = 16;
+/** Trees made to find the arguments of one candidate, and proposals tried one by one before others are asked for. */
+const MAX_RESIZES = 16;
+const MAX_SINGLE = 6;
+
+/**
+ * A checkpoint of the same model built with other arguments: other classes in the head, another width or depth, a flag the
+ * other way. What the shapes propose is built, and taken when it leaves fewer tensors unexplained; where only a few do not
+ * fit it must not trade one for another, so that a damaged tensor in a model whose arguments are right is still reported.
+ */
+export async function resize(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
+  const open = (made.candidate.adjustable ?? []).filter(({ name }) => !made.args || !Object.hasOwn(made.args, name));
+  if (!query.checkpoint || query.args || open.length === 0 || fitsWholly(made)) return made;
+  let builds = 0;
+  const make = async (resized: Readonly<Record<string, unknown>>): Promise<Attempt | null> => {
+    builds += 1;
+    const next = await rebuild(query, builder, made, { ...made.args, ...resized });
+    return next && { ...next, resized };
+  };
+  let best = made;
+  const improve = async (changes: readonly Readonly<Record<string, unknown>>[]): Promise<boolean> => {
+    const odd = new Set(oddNames(best));
+    for (const change of changes) {
+      if (builds >= MAX_RESIZES) return false;
+      const next = await make({ ...best.resized, ...change });
+      if (!next || next.fit.score < best.fit.score || next.fit.vague > best.fit.vague) continue;
+      const left = oddNames(next);
+      if (left.length >= odd.size || (!isAnotherSize(made) && left.some((name) => !odd.has(name)))) continue;
+      best = next;
+      return true;
+    }
+    return false;
+  };
+  for (let changed = true; changed && !fitsWholly(best);) {
+    const proposals = proposedSizes(best.tree, best.link, open, { ...best.resized });
+    const first = Object.fromEntries([...proposals].reverse().map(({ name, value }) => [name, value]));
+    const single = proposals.slice(0, MAX_SINGLE).map(({ name, value }) => ({ [name]: value }));
+    changed = proposals.length > 0 && await improve(Object.keys(first).length > 1 ? [first, ...single] : single);
+  }
+  for (let changed = true; changed && !fitsWholly(best);) {
+    const flags = open.filter(({ name, value }) => typeof value === 'boolean' && !Object.hasOwn(best.resized ?? {}, name));
+    changed = flags.length <= MAX_OPTIONS && await improve(flags.map(({ name, value }) => ({ [name]: !(best.tree.root.args[name] ?? value) })));
+  }
+  // Several at a time: those that explain nothing are put back.
+  for (const name of Object.keys(best.resized ?? {})) {
+    const { [name]: _, ...others } = best.resized!;
+    if (Object.keys(others).length === 0 || builds >= MAX_BUILDS + MAX_RESIZES) break;
+    const without = await make(others);
+    if (without && oddNames(without).length <= oddNames(best).length && compareFit(without.fit, best.fit) <= 0) best = without;
+  }
+  return best;
+}
+
+/**
+ * A published checkpoint is often built with other sizes than the constructor's defaults, and only the checkpoint tells.
+ * Where the defaults contradict it, they are taken as unknown: first the sizes, then flags and other options, of which
+ * those that explain nothing are put back. The attempt as it stands remains when this explains no more.
+ */
+export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands: Attempt): Promise<Attempt> {
+  const made = await resize(query, builder, asItStands);
+  const told = { ...made.args, ...made.resized };
+  const open = (made.candidate.adjustable ?? []).filter(({ name }) => !Object.hasOwn(told, name));
+  if (!query.checkpoint || query.args || open.length === 0 || !isAnotherSize(made)) return made;
+  let builds = 0;
+  const make = async (names: readonly string[]): Promise<Attempt> => {
+    builds += 1;
+    const next = await rebuild(query, builder, made, { ...told, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])) });
+    return next ? { ...next, loosened: names } : made;
+  };
+  const sizes = open.filter(({ kind }) => kind === 'size').map(({ name }) => name);
+  const others = open.filter(({ kind }) => kind === 'option').map(({ name }) => name);
+  let best = made;
+  if (sizes.length > 0) {
+    const sized = await make(sizes);
+    if (compareFit(sized.fit, best.fit) < 0) best = sized;
+  }
+  if (!fitsWholly(best) && best === made && sizes.length <= MAX_OPTIONS) {
+    // Without any size the source may be too open to say much: then only those sizes that help.
+    for (const name of sizes) {
+      if (builds >= MAX_BUILDS) break;
+      const sized = await make([...(best.loosened ?? []), name]);
+      if (compareFit(sized.fit, best.fit) < 0) best = sized;
+    }
+  }
+  const taken = best === made ? sizes : best.loosened!;
+  if (others.length === 0 || others.length > MAX_OPTIONS || fitsWholly(best)) return best;
+  const all = await make([...taken, ...others]);
+  if (compareFit(all.fit, best.fit) >= 0) return best;
+  best = all;
+  // A tree that was cut short is not worth making again and again.
+  if (all.tree.unknowns.some(({ reason }) => reason.startsWith('evaluation budget'))) return best;
+  for (const name of others) {
+    if (builds >= MAX_BUILDS) break;
+    const without = await make(best.loosened!.filter((other) => other !== name));
+    if (compareFit(without.fit, best.fit) <= 0) best = without;
+  }
+  return best;
+}
