@@ -59,6 +59,13 @@ export function tiesEmbeddings(values: readonly ModelValues[]): boolean {
   return config !== undefined && 'model_type' in config && config.tie_word_embeddings !== false;
 }
 
+/** The class that config.json says the weights are of: `architectures`. */
+export function namedArchitecture(values: readonly ModelValues[]): string | null {
+  const architectures = values.find(({ from }) => from === 'config.json')?.values.architectures;
+  const [first] = Array.isArray(architectures) ? (architectures as unknown[]) : [];
+  return typeof first === 'string' ? first : null;
+}
+
 /** Constructor arguments for parameters that have no known value: of the same name, or the whole as a configuration object. */
 export function argumentsFrom(parameters: readonly string[], source: ModelValues): Record<string, unknown> | null {
   const filled = parameters.flatMap((parameter): [string, unknown][] => {

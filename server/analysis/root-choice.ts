@@ -5,7 +5,7 @@ import { link } from '../linking/link';
 import type { RootCandidate } from '../python/module-tree';
 import { compareFit, fitOf, fitsWholly, isAlmost, isAnotherSize, modulesOf, TreeBuilder, type Attempt, type RootQuery } from './attempt';
 import type { RootChoice } from './model-analysis';
-import { argumentsFrom, tiesEmbeddings } from './model-values';
+import { argumentsFrom, namedArchitecture, tiesEmbeddings } from './model-values';
 import { loosen, resize } from './other-arguments';
 import { didYouMean, UserError } from './user-error';
 
@@ -14,11 +14,13 @@ const MAX_CANDIDATES = 256;
 
 const KINDS: readonly RootCandidate['kind'][] = ['class', 'function', 'instance'];
 
-function compareAttempts(a: Attempt, b: Attempt, inner: ReadonlySet<string>, bound: boolean): number {
+function compareAttempts(a: Attempt, b: Attempt, inner: ReadonlySet<string>, bound: boolean, named: string | null): number {
+  const other = (attempt: Attempt): number => (named === null || attempt.candidate.name === named ? 0 : 1);
   const used = (attempt: Attempt): number => (inner.has(attempt.candidate.name) ? 1 : 0);
   const needy = (attempt: Attempt): number => (attempt.argsFrom === null && attempt.candidate.missingArguments.length > 0 ? 1 : 0);
   return (bound && needy(a) !== needy(b) ? (needy(a) ? -tellsMore(b, a) : tellsMore(a, b)) : 0)
     || compareFit(a.fit, b.fit)
+    || other(a) - other(b)
     || used(a) - used(b)
     || (bound ? 0 : b.fit.modules - a.fit.modules)
     || needy(a) - needy(b)
@@ -139,13 +141,14 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
   if (attempts.length === 0) return null;
   const inner = innerClasses(attempts, query.file);
   const bound = query.checkpoint !== null && attempts.some(({ fit }) => fit.score > 0);
-  let ranked = [...attempts].sort((a, b) => compareAttempts(a, b, inner, bound));
+  const named = namedArchitecture(query.values);
+  let ranked = [...attempts].sort((a, b) => compareAttempts(a, b, inner, bound, named));
   // Where a part fits better than its whole, the whole may be of another size.
   if (bound && !fitsWholly(ranked[0]!) && (isAnotherSize(ranked[0]!) || inner.has(ranked[0]!.candidate.name))) {
     const questioned = [ranked[0]!, ...ranked.slice(1).filter(({ candidate }) => !inner.has(candidate.name) && candidate.adjustable?.some(({ kind }) => kind === 'size'))].slice(0, MAX_LOOSENED);
     const others = ranked.filter((made) => !questioned.includes(made));
     for (const made of questioned) others.push(await loosen(query, builder, made));
-    ranked = others.sort((a, b) => compareAttempts(a, b, inner, bound));
+    ranked = others.sort((a, b) => compareAttempts(a, b, inner, bound, named));
   } else if (bound && !fitsWholly(ranked[0]!) && !hardlyExplains(ranked[0]!)) {
     ranked = [await resize(query, builder, ranked[0]!), ...ranked.slice(1)];
   }
@@ -155,7 +158,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     ranked = [...outer, ...ranked.filter((made) => !outer.includes(made))];
   }
   const winner = ranked[0]!;
-  return { attempt: winner, choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound), candidates) };
+  return { attempt: winner, choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound, named), candidates) };
 }
 
 /** A class that the file does not list as a candidate may still be buildable (imported into it, or not seen as a module). */
@@ -193,7 +196,7 @@ function fitText(made: Attempt, checkpoint: Checkpoint | null): string {
   return `; its names explain ${matched} of the checkpoint's ${considered} tensors${off}${open}${others}`;
 }
 
-function reasonOf(ranked: readonly Attempt[], inner: ReadonlySet<string>, checkpoint: Checkpoint | null, bound: boolean): string {
+function reasonOf(ranked: readonly Attempt[], inner: ReadonlySet<string>, checkpoint: Checkpoint | null, bound: boolean, named: string | null): string {
   const [winner, second] = ranked as [Attempt, Attempt | undefined];
   if (!checkpoint || !bound) {
     const why = checkpoint ? 'no class explains a tensor of the checkpoint' : 'there is no checkpoint';
@@ -204,6 +207,7 @@ function reasonOf(ranked: readonly Attempt[], inner: ReadonlySet<string>, checkp
   if (!second) return `the only module of the file; ${explains}`;
   if (winner.fit.score !== second.fit.score) return `${explains}; next is ${second.candidate.name} with ${second.link.matched ?? 0}`;
   if (compareFit(winner.fit, second.fit) !== 0) return `${explains}; ${second.candidate.name} explains as many, but misses or contradicts more`;
+  if (winner.candidate.name === named) return `${explains}, as do those of ${second.candidate.name}; config.json names ${named}`;
   if (inner.has(second.candidate.name) && !inner.has(winner.candidate.name)) return `${explains}; ${second.candidate.name} explains as many, but is used inside another module`;
   return `${explains}, as do those of ${second.candidate.name}; name the class to choose the other`;
 }

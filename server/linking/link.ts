@@ -7,14 +7,12 @@ import { insertName, nameNode, storedNames, unusedBelow, type StoredName } from 
 import { buildPattern, shapeAllows } from './pattern';
 import { choosePrefix, isTrainingState, startsWith, type PrefixChoice } from './prefix';
 import { outputAxisOf, weightsOf } from './quantizable';
-import { tiedSets } from './ties';
+import { declaredTies, impliedEmbeddingTies, joinPath, tiedSets } from './ties';
 
 export interface LinkOptions {
   /** The configuration beside the checkpoint says that input and output embeddings are one tensor. */
   readonly tieEmbeddings?: boolean;
 }
-
-const joinPath = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);
 
 /**
  * Links a tree with a checkpoint, or, with null, lists the tree's layers unlinked (nothing is then missing).
@@ -29,7 +27,7 @@ export function link(tree: ModuleTree, checkpoint: Checkpoint | null, options: L
 
   const bound = instances.flatMap((instance) => instance.parameters.map((entry) => ({ instance, entry, name: joinPath(instance.path, entry.name) })));
   const entries = bound.map(({ name, entry }) => ({ name, parameter: entry.parameter, tensor: entry.tensor }));
-  const tied = tiedSets(entries, options.tieEmbeddings ? impliedEmbeddingTies(instances) : []);
+  const tied = tiedSets(entries, options.tieEmbeddings ? [...declaredTies(tree.root, entries), ...impliedEmbeddingTies(instances)] : []);
   const { stored, canonical } = resolveTies(tied, new Map(entries.map(({ name, tensor }) => [name, tensor])));
 
   const layers = instances.flatMap((instance) => layersOf(instance, stored));
@@ -105,19 +103,6 @@ function groupElsewhere(names: readonly StoredName[]): { prefix: string; tensors
     groups.set(prefix, (groups.get(prefix) ?? 0) + 1);
   }
   return [...groups].map(([prefix, tensors]) => ({ prefix, tensors }));
-}
-
-/** `tie_word_embeddings`: the one output projection without a tensor of its own, and the embedding of its shape. */
-function impliedEmbeddingTies(instances: readonly ModuleInstance[]): (readonly [string, string])[] {
-  const weights = (className: RegExp): { name: string; entry: BoundParameter }[] => instances
-    .filter((instance) => className.test(instance.module.className))
-    .flatMap((instance) => instance.parameters.filter((entry) => entry.name === 'weight').map((entry) => ({ name: joinPath(instance.path, entry.name), entry })));
-  const heads = weights(/^Linear$/).filter(({ entry }) => !entry.tensor && entry.parameter);
-  const tables = weights(/^Embedding$/).filter(({ entry }) => entry.tensor);
-  if (heads.length !== 1) return [];
-  const fitting = tables.filter(({ entry }) => shapeAllows(heads[0]!.entry.parameter!.shape, entry.tensor!.shape));
-  // Several tables of that size (tokens and positions alike): the first in the source is the token table by convention.
-  return fitting.length > 0 ? [[fitting[0]!.name, heads[0]!.name]] : [];
 }
 
 /** For every tied name: the tensor it is stored as, and the name that carries it (the first stored one). */

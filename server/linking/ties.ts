@@ -1,6 +1,10 @@
 /** Tied weights: names that are one tensor, by the source's own word or by sharing bytes in the checkpoint. */
 import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
-import type { ParameterNode } from '../python/module-tree';
+import type { ModuleNode, ParameterNode } from '../python/module-tree';
+import type { BoundParameter, ModuleInstance } from './expand';
+import { shapeAllows } from './pattern';
+
+export const joinPath = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);
 
 export interface TieEntry {
   /** Full name in state_dict. */
@@ -52,4 +56,55 @@ export function tiedSets(entries: readonly TieEntry[], extra: readonly (readonly
     else sets.set(root, [name]);
   }
   return [...sets.values()].filter((set) => set.length > 1);
+}
+
+/** What classes declare (`_tied_weights_keys`): pairs of the stored name and the one that holds no tensor of its own. */
+export function declaredTies(root: ModuleNode, entries: readonly TieEntry[]): (readonly [string, string])[] {
+  const names = entries.map(({ name }) => name);
+  const absent = new Set(entries.filter(({ tensor }) => !tensor).map(({ name }) => name));
+  if (absent.size === 0) return [];
+  const found: (readonly [string, string])[] = [];
+  const pending = [root];
+  while (pending.length > 0) {
+    const node = pending.pop()!;
+    pending.push(...node.children);
+    if (!node.ties || node.path.includes('*')) continue;
+    for (const [target, source] of node.ties) {
+      const targets = namesLike(target, node.path, names);
+      const sources = namesLike(source, node.path, names);
+      targets.forEach((name, i) => {
+        const stored = sources.length === 1 ? sources[0] : sources[i];
+        if (stored !== undefined && absent.has(name)) found.push([stored, name]);
+      });
+    }
+  }
+  return found;
+}
+
+/** Longer ones are not names. */
+const MAX_PATTERN = 200;
+
+/** The names below a module that a declared name or pattern means. Patterns are only those of plain names and numbers. */
+function namesLike(declared: string, path: string, names: readonly string[]): string[] {
+  const exact = joinPath(path, declared);
+  if (names.includes(exact)) return [exact];
+  const plain = declared.replace(/^\^/, '').replace(/\$$/, '');
+  if (plain.length > MAX_PATTERN || !/^(?:[\w.]|\\\.|\((?:\?:)?\\d\+\)|\\d\+|\(\?:\[\d|-]+\)|\[\d-]+)+$/.test(plain)) return [];
+  const pattern = new RegExp(`^${plain.replace(/(?<!\\)\./g, '\\.')}$`);
+  const prefix = path === '' ? '' : `${path}.`;
+  return names.filter((name) => name.startsWith(prefix) && pattern.test(name.slice(prefix.length)));
+}
+
+/** `tie_word_embeddings`: the one output projection without a tensor of its own, and the embedding of its shape. */
+export function impliedEmbeddingTies(instances: readonly ModuleInstance[]): (readonly [string, string])[] {
+  const weights = (className: RegExp): { name: string; entry: BoundParameter }[] => instances
+    .filter((instance) => className.test(instance.module.className))
+    .flatMap((instance) => instance.parameters.filter((entry) => entry.name === 'weight').map((entry) => ({ name: joinPath(instance.path, entry.name), entry })));
+  const heads = weights(/^Linear$/).filter(({ entry }) => !entry.tensor && entry.parameter);
+  const tables = weights(/Embedding$/).filter(({ entry }) => entry.tensor);
+  // A head of unknown width may be one of classes: it is not the vocabulary.
+  if (heads.length !== 1 || heads[0]!.entry.parameter!.shape?.[0] === null) return [];
+  const fitting = tables.filter(({ entry }) => shapeAllows(heads[0]!.entry.parameter!.shape, entry.tensor!.shape));
+  // Several tables of that size (tokens and positions alike): the first in the source is the token table by convention.
+  return fitting.length > 0 ? [[fitting[0]!.name, heads[0]!.name]] : [];
 }

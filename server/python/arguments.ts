@@ -1,13 +1,14 @@
 /** What a root is built with: arguments given by the user, else defaults, else configurations the source itself supplies. */
 import { isUnknownArgument, type RootCandidate } from './module-tree';
 import type { Expr } from './syntax/ast';
-import { PyClass, PyDict, PyFloat, PyFunction, PyList, PyTuple, type Arguments, type UnknownValue, type Value } from './values/values';
+import { Instance, PyClass, PyDict, PyFloat, PyFunction, PyList, PyTuple, type Arguments, type UnknownValue, type Value } from './values/values';
 import { callValue, noArguments } from './evaluation/calls';
 import { evaluate } from './evaluation/expressions';
-import type { Machine } from './evaluation/machine';
+import { PyRaise, type Machine } from './evaluation/machine';
 import type { ModuleScope } from './evaluation/scope';
 import { spanOf } from './syntax/ast';
 import { isModuleClass } from './library/types';
+import { isConfiguration, keywordsOf } from './library/pretrained';
 import { requiredFields } from './library/dataclasses';
 import { torchClass } from './library/torch-classes';
 
@@ -96,6 +97,23 @@ function adjustable(machine: Machine, target: PyClass | PyFunction, fn: PyFuncti
 const isSize = (value: Value): boolean => typeof value === 'number' || value instanceof PyFloat
   || ((value instanceof PyList || value instanceof PyTuple) && value.items.length > 0 && value.items.every(isSize));
 
+/** Plain values for a parameter that takes a configuration of transformers: the object that its class makes of them. */
+function configured(machine: Machine, signature: ReturnType<typeof signatureOf>, name: string, value: Value): Value {
+  const parameter = signature?.parameters.find((one) => one.name === name);
+  if (!(value instanceof PyDict) || !signature || !parameter) return value;
+  const annotated = parameter.annotation && annotatedClass(machine, parameter.annotation, signature.fn, signature.fn.closure.module);
+  const own = signature.fn.owner?.lookup('config_class');
+  const cls = annotated && isConfiguration(annotated) && annotated.span ? annotated : own instanceof PyClass && isConfiguration(own) ? own : null;
+  if (!cls) return value;
+  try {
+    const made = callValue(machine, cls, { ...noArguments, keywords: keywordsOf(value) }, cls.span ?? spanOf(signature.fn.definition));
+    return made instanceof Instance ? made : value;
+  } catch (error) {
+    if (!(error instanceof PyRaise)) throw error;
+    return value;
+  }
+}
+
 const missingValues = new WeakSet<UnknownValue>();
 /** Is this what stands for a required argument of the root that nobody gave? It may be anything, a module too. */
 export const isMissingArgument = (value: UnknownValue): boolean => missingValues.has(value);
@@ -106,7 +124,7 @@ export function rootArguments(machine: Machine, target: PyClass | PyFunction, gi
   const where = signature ? spanOf(signature.fn.definition) : undefined;
   const unknownArgument = (name: string): Value => machine.unknown(`the checkpoint was not built with the default of ${name}`, where);
   const keywords = new Map<string, Value>(Object.entries(given)
-    .map(([name, value]) => [name, isUnknownArgument(value) ? unknownArgument(name) : fromJson(value)] as const));
+    .map(([name, value]) => [name, isUnknownArgument(value) ? unknownArgument(name) : configured(machine, signature, name, fromJson(value))] as const));
   const names = new Set(signature?.parameters.map((parameter) => parameter.name));
   if (signature && !signature.parameters.some((parameter) => parameter.kind === 'kwargs')) {
     for (const name of keywords.keys()) if (!names.has(name)) machine.note({ reason: `${name} is not a parameter of ${target.name}`, span: spanOf(signature.fn.definition) });

@@ -52,6 +52,11 @@ export interface ModuleNode {
   readonly classSpan?: SourceSpan;
   readonly parameters: readonly ParameterNode[];
   readonly children: readonly ModuleNode[];
+  /**
+   * Pairs of names (or patterns of names) below this module that its class declares to be one tensor when the configuration
+   * ties embeddings: the tied one, and the one that is stored.
+   */
+  readonly ties?: readonly (readonly [string, string])[];
   /** Set when what is inside is not (fully) known. */
   readonly unknown?: Unknown;
   /** Set when the source cannot say whether the module exists at all (e.g. under `if config.flag:` with an unknown flag). */

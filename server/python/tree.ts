@@ -1,6 +1,7 @@
 /** Evaluated modules to the module tree that the other rooms see. */
 import type { Dimension, ModuleNode, ParameterNode, SourceSpan, Unknown } from './module-tree';
 import { Absent, Choice, Instance, Tensor, UnknownValue, type PyClass, type Value } from './values/values';
+import { declaredTies } from './library/pretrained';
 import { isModule } from './library/types';
 import { isMissingArgument } from './arguments';
 import type { Body, Expr } from './syntax/ast';
@@ -40,6 +41,7 @@ export class TreeMaker {
     for (const [name, value] of instance.arguments) { const plain = this.machine.json(value); if (plain !== undefined) args[name] = plain; }
     const shell = {
       path, className: cls.name, qualifiedName: cls.qualifiedName, kind: kindOf(cls), args, span: instance.span, ...(cls.span ? { classSpan: cls.span } : {}),
+      ...declaredTies(cls),
       ...(instance.unknown ? { unknown: asUnknown(instance.unknown) } : {}),
     } as const;
     if (instance.unknown) this.machine.note(instance.unknown);

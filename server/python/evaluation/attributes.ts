@@ -7,6 +7,7 @@ import {
 } from '../values/values';
 import { containerMethod } from '../library/methods';
 import { instanceDict, isModuleClass, typeOf } from '../library/types';
+import { keepKeywords, makeSubConfigurations, pretrainedClassMethod } from '../library/pretrained';
 import { tensorAttribute } from '../library/tensors';
 import { callValue, noArguments } from './calls';
 import { describe } from './expressions';
@@ -121,7 +122,7 @@ function classAttribute(machine: Machine, cls: PyClass, name: string): Value | u
   if (name === '__members__' && cls.kind === 'enum') return new PyDict([...cls.dict].filter(([, value]) => value instanceof Instance && value.cls === cls));
   if (name === '__init__') return new Builtin('__init__', () => null);
   if (cls.native.unknown) return machine.unknown(cls.native.unknown.reason);
-  if (cls.unknownBase) return new Opaque(`${cls.name}.${name}`);
+  if (cls.unknownBase) return pretrainedClassMethod(cls, name) ?? new Opaque(`${cls.name}.${name}`);
   return undefined;
 }
 
@@ -146,12 +147,13 @@ function superAttribute(machine: Machine, proxy: SuperProxy, name: string): Valu
 /** A method of a base class that is not in the workspace: its constructor keeps the configuration, as Hugging Face's does. */
 function unknownBaseMethod(base: PyClass, self: Value, name: string): Value {
   if (name === '__new__') return new Builtin('__new__', (_, args, site) => (args.positional[0] instanceof PyClass ? new Instance(args.positional[0], site) : null));
+  if (name === '__post_init__' && self instanceof Instance) return new Builtin(name, (machine, args, site) => { keepKeywords(machine, self, args.keywords); makeSubConfigurations(machine, self, site); return null; });
   if (name !== '__init__') return new Opaque(`${base.name}.${name}`);
   return new Builtin('__init__', (machine, args) => {
     if (self instanceof Instance) {
       machine.touch(self);
       self.initialized = true;
-      if (/PreTrainedModel$|PretrainedConfig$/.test(base.name)) {
+      if (/PreTrainedModel$|Pre[tT]rainedConfig$/.test(base.name)) {
         if (args.positional[0] !== undefined) self.attributes.set('config', args.positional[0]);
         for (const [key, value] of args.keywords) self.attributes.set(key, value);
       }

@@ -6,6 +6,7 @@ import {
 } from '../values/values';
 import { finishEnum, enumMember } from '../library/enums';
 import { dataclassFields, makeDataclass, namedTuple, rememberScope } from '../library/dataclasses';
+import { finishConfiguration, isConfiguration, keepKeywords } from '../library/pretrained';
 import { builtinTypes, objectClass } from '../library/types';
 import { bindArguments, callFunction } from './calls';
 import { describe, evaluateArguments } from './expressions';
@@ -95,6 +96,8 @@ export function instantiate(machine: Machine, cls: PyClass, args: Arguments, sit
 /** Runs `__init__` on a new instance. */
 export function initialize(machine: Machine, made: Instance, args: Arguments, site: SourceSpan = made.span): Instance {
   const init = made.cls.lookup('__init__');
+  const configuration = isConfiguration(made.cls);
+  if (configuration) keepKeywords(machine, made, args.keywords);
   if (init instanceof PyFunction) {
     const bound = bindArguments(machine, init, { ...args, positional: [made, ...args.positional] }, site);
     const self = init.definition.parameters[0]?.name;
@@ -105,6 +108,7 @@ export function initialize(machine: Machine, made: Instance, args: Arguments, si
     made.arguments = args.keywords;
     init.call(machine, { ...args, positional: [made, ...args.positional] }, site);
   }
+  if (configuration) { finishConfiguration(machine, made, args, site); return made; }
   const unknownBase = made.cls.unknownBase;
   if (unknownBase && !isKnownModuleBase(made.cls)) made.unknown ??= unknownBase;
   return made;

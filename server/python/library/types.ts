@@ -141,6 +141,8 @@ export function isInstanceOf(machine: Machine, value: Value, cls: Value): boolea
   }
   if (value instanceof PyTuple && value.cls?.isSubclassOf(cls)) return true;
   if (value instanceof PyDict && value.cls?.isSubclassOf(cls)) return true;
+  // Plain values found beside a checkpoint stand for whatever configuration object the program makes of them.
+  if (value instanceof PyDict && value.attributeAccess && cls.span !== null) return undefined;
   if (value instanceof Opaque) return cls.native.unknown ? undefined : cls === objectClass ? true : undefined;
   if (cls === builtinTypes.int || cls === builtinTypes.float) { if (value instanceof Tensor) return false; }
   if (value instanceof Partial && cls === builtinTypes.function) return false;

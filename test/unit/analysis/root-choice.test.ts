@@ -98,3 +98,12 @@ test('of hundreds of factories the first that builds what is there is taken; the
   assert.equal((await chooseRoot({ ...query, checkpoint: { ...weights, path: '/weights/net_c-in1k.pth' } as typeof weights }))!.choice.name, 'net_c');
   assert.equal(python.built, 5);
 });
+
+test('of classes that fit alike, config.json\'s `architectures` names the one', async () => {
+  const values: ModelValues[] = [{ from: 'config.json', values: { architectures: ['NetForB'] } }];
+  const classes = { NetForA: { tree: net }, NetForB: { tree: net } };
+  const chosen = await choose(classes, weights, { values });
+  assert.equal(chosen!.choice.name, 'NetForB');
+  assert.match(chosen!.choice.reason, /as do those of NetForA; config\.json names NetForB/);
+  assert.equal((await choose({ Block: { tree: tree(linear('fc1', 4, 4)) }, Net: { tree: net } }, weights, { values: [{ from: 'config.json', values: { architectures: ['Block'] } }] }))!.choice.name, 'Net');
+});

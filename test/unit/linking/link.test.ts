@@ -171,6 +171,19 @@ test('tie_word_embeddings of the configuration ties the head that has no tensor'
   assert.deepEqual(link(source, weights, { tieEmbeddings: true }).missing, []);
 });
 
+test('ties that a class declares, by name and by pattern, and a head of unknown width that is not the vocabulary', () => {
+  const decoder = (path: string) => node(path, 'Decoder', 'user', [parameter('bias', [16])], [linear('out', 4, 16)], { ties: [['out.bias', 'bias']] });
+  const blocks = node('blocks', 'Blocks', 'user', [], [linear('0', 4, 4), linear('1', 4, 4)]);
+  const copies = node('copies', 'Blocks', 'user', [], [linear('0', 4, 4), linear('1', 4, 4)]);
+  const root = node('', 'Net', 'user', [], [embedding('table', 16, 4), decoder('decoder'), blocks, copies, linear('classes', 4, null)], {
+    ties: [['decoder.out.weight', 'table.weight'], ['copies\\.(\\d+)\\.weight', '^blocks.(\\d+).weight$'], ['copies.0.bias', 'absent'], ['(a+)+$', 'table.weight']] });
+  const stored = { 'table.weight': [16, 4], 'decoder.bias': [16], 'blocks.0.weight': [4, 4], 'blocks.0.bias': [4], 'blocks.1.weight': [4, 4], 'blocks.1.bias': [4], 'copies.0.bias': [4], 'copies.1.bias': [4] };
+  const result = link(treeOf(root), checkpoint(stored), { tieEmbeddings: true });
+  assert.deepEqual(result.missing.map(({ name }) => name), ['classes.weight', 'classes.bias']);
+  assert.deepEqual(result.tied, [['table.weight', 'decoder.out.weight'], ['decoder.bias', 'decoder.out.bias'], ['blocks.0.weight', 'copies.0.weight'], ['blocks.1.weight', 'copies.1.weight']]);
+  assert.equal(link(treeOf(root), checkpoint(stored)).missing.length, 6);
+});
+
 test('weight_norm, parametrizations, spectral_norm and pruning stand for the weight', () => {
   const source = tree(conv('a', 2, 4), conv('b', 2, 4), conv('c', 2, 4), conv('d', 2, 4));
   const result = link(source, checkpoint({
