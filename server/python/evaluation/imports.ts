@@ -3,6 +3,8 @@ import type { SourceSpan } from '../module-tree';
 import { spanOf, type Stmt } from '../syntax/ast';
 import { UnknownValue, type Value } from '../values/values';
 import { libraryModule, libraryMember, thirdPartyMember } from '../library/libraries';
+import { autoClass } from '../library/auto-classes';
+import { subConfigSpec } from '../library/pretrained';
 import { findAttribute } from './attributes';
 import { PyRaise, type Machine } from './machine';
 import type { Environment, ModuleScope } from './scope';
@@ -54,8 +56,12 @@ export function importFrom(machine: Machine, node: Extract<Stmt, { kind: 'from' 
 
 function importMember(machine: Machine, packageName: string, member: string, module: ModuleScope | undefined, from: ModuleScope | null, span: SourceSpan): Value {
   if (module && MACHINERY.test(`${packageName}.${member}`)) {
+    if (member === 'SubConfigSpec') return subConfigSpec;
     return thirdPartyMember(packageName, member) ?? new UnknownValue(`${member} is machinery of transformers that is not evaluated`, span, { package: packageName, name: member });
   }
+  // The package's own __init__ loads these lazily.
+  const auto = module && /^transformers(?:\.models\.auto(?:\.modeling_auto)?)?$/.test(packageName) && /^AutoModel\w*$/.test(member) ? autoClass(machine, member) : undefined;
+  if (auto) return auto;
   if (module) {
     const value = machine.guardCycle(`${module.file}\0${member}`, () => findAttribute(machine, module, member));
     if (value !== undefined) return value;

@@ -1,8 +1,11 @@
 /** What the base classes of transformers do: configurations keep their keywords, models are built from a configuration. */
 import type { SourceSpan } from '../module-tree';
-import { Builtin, PyClass, PyDict, PyFunction, type Arguments, type Instance, type Value } from '../values/values';
+import { Builtin, Instance, PyClass, PyDict, PyFunction, type Arguments, type Value } from '../values/values';
 import { callFunction, callValue, noArguments } from '../evaluation/calls';
 import type { Machine } from '../evaluation/machine';
+import { configurationClass } from './auto-classes';
+import { argument } from './support';
+import { nativeClass } from './types';
 
 const derives = (cls: PyClass, name: RegExp): boolean => cls.mro.some((base) => base.native.unknown !== undefined && name.test(base.name));
 export const isConfiguration = (cls: PyClass): boolean => derives(cls, /^Pre[tT]rainedConfig$/);
@@ -45,13 +48,33 @@ export function makeSubConfigurations(machine: Machine, made: Instance, site: So
   const named = made.cls.lookup('sub_configs_defaults') ?? made.cls.lookup('sub_configs');
   if (!(named instanceof PyDict)) return;
   machine.touch(made);
-  for (const { key, value: cls } of named.entries.values()) {
-    if (typeof key !== 'string' || !(cls instanceof PyClass) || cls.native.unknown) continue;
+  for (const { key, value } of named.entries.values()) {
+    if (typeof key !== 'string') continue;
     const given = made.attributes.get(key) ?? made.cls.lookup(key) ?? null;
     if (given !== null && !(given instanceof PyDict)) continue;
-    made.attributes.set(key, callValue(machine, cls, { ...noArguments, keywords: given ? keywordsOf(given) : new Map() }, site));
+    const spec = value instanceof Instance && value.cls === subConfigSpec ? value.attributes : new Map([['config_class', value]]);
+    if (given === null && spec.get('optional') === true) continue;
+    const cls = subConfigurationClass(machine, spec, given);
+    const defaults = spec.get('init_kwargs');
+    const values = given ?? (defaults instanceof PyDict ? defaults : null);
+    if (cls) made.attributes.set(key, callValue(machine, cls, { ...noArguments, keywords: values ? keywordsOf(values) : new Map() }, site));
   }
 }
+
+/** The class that a table names, or the one of the model type where it leaves the choice to the values. */
+function subConfigurationClass(machine: Machine, spec: ReadonlyMap<string, Value>, given: PyDict | null): PyClass | null {
+  const cls = spec.get('config_class');
+  if (cls instanceof PyClass && isConfiguration(cls)) return cls;
+  const type = given?.get('model_type') ?? spec.get('model_type');
+  return typeof type === 'string' ? configurationClass(machine, type) : null;
+}
+
+/** `SubConfigSpec(config_class, model_type, init_kwargs, optional)`: how a configuration makes one inside it. */
+export const subConfigSpec: PyClass = nativeClass('SubConfigSpec', { construct: (_, args, site) => {
+  const made = new Instance(subConfigSpec, site);
+  ['config_class', 'model_type', 'init_kwargs', 'optional'].forEach((name, i) => { const value = argument(args, i, name); if (value !== undefined) made.attributes.set(name, value); });
+  return made;
+} });
 
 /** String keys of a dictionary with their values. */
 export const keywordsOf = (dict: PyDict): Map<string, Value> =>

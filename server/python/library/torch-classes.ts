@@ -169,6 +169,7 @@ function ownTensors(module: Instance): TorchParameter[] {
     return tensor instanceof Tensor ? [{ name, kind, shape: tensor.shape, ...(value instanceof Choice ? { optional: true } : {}) }] : [];
   }));
 }
+const parametrizationList = nativeClass('ParametrizationList', {}, [moduleClass], 'torch.nn.utils.parametrize.ParametrizationList');
 function replaceTensors(module: Instance, after: readonly TorchParameter[]): void {
   const before = new Map([...module.parameters, ...module.buffers]);
   module.parameters = new Map([...module.parameters].filter(([, value]) => value === null));
@@ -178,7 +179,7 @@ function replaceTensors(module: Instance, after: readonly TorchParameter[]): voi
     let holder = module;
     for (const name of path.slice(0, -1)) {
       const known = holder.modules.get(name);
-      const inner = known instanceof Instance ? known : new Instance(containerClasses.ModuleDict!, module.span);
+      const inner = known instanceof Instance ? known : new Instance(holder === module ? containerClasses.ModuleDict! : parametrizationList, module.span);
       holder.modules.set(name, inner);
       holder = inner;
     }

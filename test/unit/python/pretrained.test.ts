@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test, { before } from 'node:test';
-import { initParser } from '../../../server/python';
+import { initParser, PythonWorkspace } from '../../../server/python';
 import { find, rows, treeOf } from './support';
 
 before(initParser);
@@ -78,4 +78,39 @@ class Net(nn.Module):
         self.fc = nn.Linear(config.width, 2)
 `, 'Net', { config: { width: 3 } });
   assert.deepEqual(rows(tree.root), ['fc.weight [2,3]', 'fc.bias [2]']);
+});
+
+test('auto classes: the model type picks the class by the tables of the package\'s source, of which nothing else is run', () => {
+  const home = '/lib/transformers';
+  const init = Object.fromEntries(['', '/models', '/models/auto', '/models/picture', '/models/both'].map((folder) => [`${home}${folder}/__init__.py`, '']));
+  const files: Record<string, string> = {
+    ...init,
+    [`${home}/configuration_utils.py`]: '', [`${home}/modeling_utils.py`]: '',
+    [`${home}/models/auto/configuration_auto.py`]: 'CONFIG_MAPPING_NAMES = {"picture-tower": "PictureConfig"}\nSPECIAL_MODEL_TYPE_TO_MODULE_NAME = {"picture-tower": "picture"}\n',
+    [`${home}/models/auto/modeling_auto.py`]: 'MODEL_MAPPING_NAMES = {"picture-tower": ("PictureModel", "Other")}\nMODEL_MAPPING = build(MODEL_MAPPING_NAMES)\nclass AutoModel(Base):\n    _model_mapping = MODEL_MAPPING\nAutoModel = update(AutoModel)\n',
+    [`${home}/models/picture/configuration_picture.py`]: 'from ...configuration_utils import PreTrainedConfig\nclass PictureConfig(PreTrainedConfig):\n    model_type = "picture-tower"\n    width: int = 4\n',
+    [`${home}/models/picture/modeling_picture.py`]: 'import torch.nn as nn\nfrom ...modeling_utils import PreTrainedModel\nclass PictureModel(PreTrainedModel):\n    def __init__(self, config):\n        super().__init__(config)\n        self.fc = nn.Linear(config.width, 2)\n',
+    [`${home}/models/both/modeling_both.py`]: `
+import torch.nn as nn
+from ...configuration_utils import PreTrainedConfig, SubConfigSpec
+from ...modeling_utils import PreTrainedModel
+from ..auto import AutoConfig, AutoModel
+class BothConfig(PreTrainedConfig):
+    sub_configs_defaults = {"left": SubConfigSpec(config_class=AutoConfig, model_type="picture-tower", init_kwargs={"width": 7}), "right": SubConfigSpec(AutoConfig), "none": SubConfigSpec(AutoConfig, "picture-tower", optional=True)}
+    left: dict | PreTrainedConfig | None = None
+    right: dict | PreTrainedConfig | None = None
+    none: dict | PreTrainedConfig | None = None
+class Both(PreTrainedModel):
+    def __init__(self, config: BothConfig):
+        super().__init__(config)
+        self.left = AutoModel.from_config(config.left)
+        self.right = AutoModel.from_config(config.right)
+        if config.none is not None:
+            self.none = AutoModel.from_config(config.none)
+`,
+  };
+  const made = new PythonWorkspace({ readFile: (file) => files[file] ?? null, roots: () => [`${home}/models/both`] });
+  const tree = made.buildTree(`${home}/models/both/modeling_both.py`, 'Both', { config: { right: { model_type: 'picture-tower', width: 5 } } });
+  assert.deepEqual(rows(tree.root), ['left.fc.weight [2,7]', 'left.fc.bias [2]', 'right.fc.weight [2,5]', 'right.fc.bias [2]']);
+  made.dispose();
 });
