@@ -97,9 +97,12 @@ export function dequantizedEntry(name: string, quantized: QuantizedWeight, conte
   };
 }
 
-/** Whether compressed-tensors can hold this weight: integers, rows of output channels as stored. */
-export function canPack({ format, weight }: QuantizedWeight): boolean {
-  return format.element.kind === 'int' && weight.layout.contiguous;
+/**
+ * Whether compressed-tensors can hold this weight: integers, in a matrix named `weight` with output channels first. Its readers
+ * give packed tensors to nn.Linear and nn.Embedding only, and unpack no kernel of a convolution to the values that were packed.
+ */
+export function canPack({ format, weight: { layout, tensor } }: QuantizedWeight): boolean {
+  return format.element.kind === 'int' && layout.contiguous && tensor.shape.length === 2 && /(^|\.)weight$/.test(tensor.name);
 }
 
 /** The four (five with zero points) tensors that compressed-tensors `pack-quantized` makes of a weight. */
@@ -145,8 +148,11 @@ export function packedEntries(name: string, quantized: QuantizedWeight, context:
   ];
   const zeroPoints = scales!.zeroPoints;
   if (zeroPoints) {
-    const [rows, cols] = perTensor ? [1, 1] : [layout.rows, count / layout.rows];
-    entries.push({ name: `${name}_zero_point`, dtype: 'I32', shape: [packedWords(rows, bits), cols], write: (sink) => { sink(bytesOf(packColumns(zeroPoints, rows, cols, bits, 0))); } });
+    const [rows, cols] = [layout.rows, count / layout.rows];
+    entries.push(perTensor
+      // The one zero point of a tensor is not packed, and counts from the middle of the codes.
+      ? { name: `${name}_zero_point`, dtype: 'I8', shape: [1], write: (sink) => { sink(Uint8Array.of(zeroPoints[0]! - 2 ** (bits - 1))); } }
+      : { name: `${name}_zero_point`, dtype: 'I32', shape: [packedWords(rows, bits), cols], write: (sink) => { sink(bytesOf(packColumns(zeroPoints, rows, cols, bits, 0))); } });
   }
   return entries;
 }

@@ -130,9 +130,9 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
     return packedEntries(name, weight, context);
   });
   if (params.layout === 'compressed-tensors' && packed.length === 0) {
-    throw new JobError('the compressed-tensors layout packs integer formats only, and no layer has one that it can pack; choose the dequantized layout');
+    throw new JobError('the compressed-tensors layout packs integer formats of linear and embedding weights only, and no layer is one that it can pack; choose the dequantized layout');
   }
-  if (unpacked.length > 0) notes.push(`stored as dequantized values, because the packed layout holds integers with output channels first only: ${unpacked.join(', ')}`);
+  if (unpacked.length > 0) notes.push(`stored as dequantized values, because the packed layout holds only integers in matrices named weight with output channels first: ${unpacked.join(', ')}`);
   if (left.length > 0) notes.push(`left out, because the checkpoint holds no readable values for them: ${left.slice(0, 8).join(', ')}${left.length > 8 ? `, and ${left.length - 8} more` : ''}`);
   const dtypes = new Map(entries.map((entry) => [entry.name, entry]));
   if (dtypes.size !== entries.length) throw new JobError('two tensors of the export would have the same name; choose the dequantized layout');

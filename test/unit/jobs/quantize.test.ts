@@ -81,10 +81,10 @@ test('ResNet-20 dequantized: every chosen weight holds the values of the plain e
 });
 
 test('compressed-tensors: packed codes, scales, zero points and shape decode to the measured values', async (t) => {
-  const shapes: Record<string, number[]> = { 'a.weight': [6, 96], 'b.weight': [5, 3, 3, 3], 'c.weight': [4, 100], 'd.weight': [8, 64], 'e.weight': [33, 64], 'f.weight': [2, 40], bias: [6] };
+  const shapes: Record<string, number[]> = { 'a.weight': [6, 96], 'b.weight': [5, 3, 3, 3], 'c.weight': [4, 100], 'd.weight': [8, 64], 'e.weight': [33, 64], 'f.weight': [2, 40], 'g.weight': [3, 40], 'h.in_proj': [6, 4], bias: [6] };
   const values = new Map(Object.entries(shapes).map(([name, shape], i) => [name, normal(i, shape.reduce((a, b) => a * b, 1))]));
   const file = await temporarySafetensors(t, Object.entries(shapes).map(([name, shape]) => ({ name, shape, values: values.get(name)! })), [['format', 'pt'], ['made', 'by hand']]);
-  const formats: Record<string, string> = { 'a.weight': 'int4-sym-g32', 'b.weight': 'int3-sym-channel', 'c.weight': 'int5-asym-g32', 'd.weight': 'int8-sym-tensor', 'e.weight': 'int4-asym-g32-sf16', 'f.weight': 'fp8-e4m3' };
+  const formats: Record<string, string> = { 'a.weight': 'int4-sym-g32', 'b.weight': 'int3-sym-channel', 'c.weight': 'int5-asym-g32', 'd.weight': 'int8-sym-tensor', 'e.weight': 'int4-asym-g32-sf16', 'f.weight': 'fp8-e4m3', 'g.weight': 'int8-asym-tensor', 'h.in_proj': 'int4' };
   const out = path.join(temporaryFolder(t), 'packed.safetensors');
   const result = await quantize({ checkpoint: file, tasks: Object.entries(formats).map(([name, format]) => task(name, format, 'mse-clip')), export: { path: out, layout: 'compressed-tensors' } });
   const written = await openCheckpoint(out);
@@ -93,7 +93,8 @@ test('compressed-tensors: packed codes, scales, zero points and shape decode to 
     const shape = shapes[name]!;
     const format = parseFormat(id) as BlockScaledFormat;
     const expected = expectedValues(id, values.get(name)!, shape, 'mse');
-    if (format.element.kind !== 'int') {
+    // Readers unpack matrices called weight only: other formats, kernels of convolutions and parameters of other names stay.
+    if (format.element.kind !== 'int' || shape.length > 2 || !name.endsWith('.weight')) {
       assert.deepEqual(floatsOf(written, name), expected, 'stays as dequantized values');
       continue;
     }
@@ -107,6 +108,7 @@ test('compressed-tensors: packed codes, scales, zero points and shape decode to 
     const groups = count / rows;
     const zero = (row: number, group: number): number => {
       if (symmetric) return 0;
+      if (format.granularity?.kind === 'tensor') return new Int8Array(bytesOf(written, `${name}_zero_point`).buffer)[0]!;
       const words = Math.ceil((rows * format.codeBits) / 32);
       const column = Int32Array.from({ length: words }, (_, word) => ints(`${name}_zero_point`)[word * groups + group]!);
       return unpackRows(column, 1, rows, format.codeBits, half)[row]!;
@@ -126,8 +128,8 @@ test('compressed-tensors: packed codes, scales, zero points and shape decode to 
   assert.deepEqual(config, JSON.parse(metadata.get('quantization_config')!));
   assert.equal(config.format, 'pack-quantized');
   const groups = Object.values(config.config_groups).map(({ targets, weights: w }) => [targets.join(), w.num_bits, w.strategy, w.group_size, w.symmetric]);
-  assert.deepEqual(groups, [['a', 4, 'group', 32, true], ['b', 3, 'channel', null, true], ['c', 5, 'channel', null, false], ['d', 8, 'tensor', null, true], ['e', 4, 'group', 32, false]]);
-  assert.ok(result.export!.notes!.some((note) => note.includes('f.weight')) && result.export!.notes!.some((note) => note.includes('quantization_config')));
+  assert.deepEqual(groups, [['a', 4, 'group', 32, true], ['c', 5, 'channel', null, false], ['d', 8, 'tensor', null, true], ['e', 4, 'group', 32, false], ['g', 8, 'tensor', null, false]]);
+  assert.ok(result.export!.notes!.some((note) => /first: b\.weight, f\.weight, h\.in_proj$/.test(note)) && result.export!.notes!.some((note) => note.includes('quantization_config')));
 });
 
 test('stored dtypes are kept: values are rounded to them once', async (t) => {
@@ -180,7 +182,7 @@ test('what would make a wrong file is refused, and nothing is left behind', asyn
   await refused(quantize({ checkpoint: file, tasks: [task('n', 'int4')] }), /I32 values are not measured: only floating-point types of 8 to 64 bits are; leave this layer out/);
   await refused(quantize({ checkpoint: file, tasks: [task('gone', 'int4')] }), /no tensor "gone"/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4'), task('w', 'int8', 'rtn', { key: 'other' })] }), /w and other share the tensor/);
-  await refused(quantize({ checkpoint: file, tasks: [task('w', 'fp8-e4m3')], export: { path: out, layout: 'compressed-tensors' } }), /integer formats only/);
+  await refused(quantize({ checkpoint: file, tasks: [task('w', 'fp8-e4m3')], export: { path: out, layout: 'compressed-tensors' } }), /integer formats of linear and embedding weights only/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4')], export: { path: file, layout: 'dequantized' } }), /is the checkpoint that is being read/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4')], export: { path: path.join(folder, 'no/such/folder/x.safetensors'), layout: 'dequantized' } }), /could not be written/);
   const before = readFileSync(file);
