@@ -19,7 +19,9 @@ export function readFormats(items: readonly string[]): AskedFormat[] {
       return [{ asked: item, id: parseFormat(item).id }];
     } catch (error) {
       if (!(error instanceof FormatIdError)) throw error;
-      throw new UserError(`--formats: ${error.message}.${didYouMean(item, families.map(({ name }) => name))}`);
+      // An id whose family is right needs its parameters put right, which the message says already.
+      const known = families.some(({ name }) => item.startsWith(name));
+      throw new UserError(`--formats: ${error.message}.${known ? '' : didYouMean(item, families.map(({ name }) => name))}`);
     }
   });
   const seen = new Set<string>();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parseArguments, UsageError, type Command } from '../../server/cli/arguments';
+import { readFormats } from '../../server/cli/formats-flag';
 import { bytesText, parseSize, plain, table } from '../../server/cli/output';
 import { Progress } from '../../server/cli/progress';
 
@@ -35,6 +36,13 @@ test('wrong usage is refused by name', () => {
   assert.throws(() => parse('x', 'y', '--bits', '').number('bits', 0), UsageError);
   assert.throws(() => parse('x', 'y', '--bits', '1e999').number('bits', 0), UsageError);
   assert.equal(parse('--help').has('help'), true, 'help needs no positionals');
+});
+
+test('a format that is not one: the family\'s range is said, and a family is proposed only for a word that names none', () => {
+  const message = (item: string): string => { try { readFormats([item]); } catch (error) { return (error as Error).message; } return ''; };
+  assert.match(message('int9'), /int formats have 2 to 8 bits, not 9\. Grammar: .*Nearest: int[2-8]/);
+  assert.doesNotMatch(message('int9'), /Did you mean/);
+  assert.match(message('imt'), /Did you mean int\?$/);
 });
 
 test('sizes: bytes, decimal and binary units', () => {

@@ -59,6 +59,9 @@ export interface Layout { readonly chunks: readonly FileChunk[]; readonly lines:
 /** More broken lines than anybody has half typed: the text is something else than Python. */
 const MAX_REPAIRS = 40;
 
+/** A carriage return alone ends a line for Python and for editors, but not for the parser. Offsets stay as they are. */
+const withLineEnds = (text: string): string => text.replace(/\r(?!\n)/g, '\n');
+
 export class SourceFile {
   private tree: Tree;
   /** What is read: the tree and text as they are, or with half-typed lines completed. */
@@ -70,7 +73,12 @@ export class SourceFile {
   /** Counts changes: a result made at one revision is stale at the next. */
   revision = 0;
 
-  constructor(readonly path: string, private source: string) { this.tree = parse(source); }
+  private source: string;
+
+  constructor(readonly path: string, text: string) {
+    this.source = withLineEnds(text);
+    this.tree = parse(this.source);
+  }
 
   get text(): string { return this.source; }
   get hasError(): boolean { return this.tree.rootNode.hasError; }
@@ -82,18 +90,20 @@ export class SourceFile {
     for (const { range, text } of changes) {
       const before = this.tree;
       if (!range) {
-        this.source = text;
-        this.tree = parse(text);
+        this.source = withLineEnds(text);
+        this.tree = parse(this.source);
       } else {
         const start = this.offsetAt(range.start);
         const end = Math.max(start, this.offsetAt(range.end));
         const startPosition = this.pointAt(start);
         const oldEndPosition = this.pointAt(end);
-        this.source = this.source.slice(0, start) + text + this.source.slice(end);
+        const edited = this.source.slice(0, start) + text + this.source.slice(end);
+        this.source = withLineEnds(edited);
         this.lineStarts = null;
         const newEndIndex = start + text.length;
         before.edit(new Edit({ startIndex: start, oldEndIndex: end, newEndIndex, startPosition, oldEndPosition, newEndPosition: this.pointAt(newEndIndex) }));
-        this.tree = parse(this.source, before);
+        // A line end that an edit split in two lies outside the edit.
+        this.tree = parse(this.source, this.source === edited ? before : undefined);
       }
       before.delete();
       this.lineStarts = null;

@@ -30,6 +30,17 @@ test('an exception in the constructor keeps what was registered before it', () =
   assert.match(tree.root.unknown!.reason, /raises ValueError/);
 });
 
+test('a carriage return alone ends a line, as it does for Python', () => {
+  const source = body('self.mid = nn.Linear(3, 3, bias=False)  # a comment ends here').replaceAll('\n', '\r');
+  const tree = treeOf(source);
+  assert.deepEqual(rows(tree.root), ['first.weight [1,1]', 'mid.weight [3,3]', 'last.weight [2,2]']);
+  const made = workspace(source.replaceAll('\r', '\r\n'));
+  // Deleting half of a line end leaves the other half: a line end still.
+  made.change(at('model.py'), [{ range: { start: { line: 4, character: 48 }, end: { line: 5, character: 0 } }, text: '\r' }]);
+  assert.ok(names(made.buildTree(at('model.py'), 'Net')).includes('mid.weight'));
+  made.dispose();
+});
+
 test('modules that contain themselves and modules that import each other do not hang', () => {
   const tree = treeOf(body('self.me = self'));
   assert.ok(names(tree).includes('last.weight'));
