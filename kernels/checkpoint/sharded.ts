@@ -110,7 +110,7 @@ async function openShards(source: ByteSource, index: Index, context: ReaderConte
     try {
       parts.push(await context.openPart(path!));
     } catch (error) {
-      if (!(error instanceof CheckpointError) || error.path !== path) throw error;
+      if (!(error instanceof CheckpointError) || error.path !== path || path === source.path) throw error;
       const { message, fix, ...where } = error.problem;
       refuse(path, `in the shard ${shown(basename(path))}: ${message}`, fix, where);
     }

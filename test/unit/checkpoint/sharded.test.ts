@@ -104,7 +104,7 @@ test('an index that is no index, or names another index, is refused', async (t) 
   assert.match(await refusal(json('3', '{"weight_map": {"a": 5}}')), /must be a string/);
   assert.match(await refusal(json('4', '{"weight_map": {"a": "x"')), /"}" is expected|damaged/);
   assert.match(await refusal(json('5', '{"weight_map": ["a"]}')), /must be an object/);
-  assert.match(await refusal(json('6', '{"weight_map": {"a": "model.safetensors.index.json"}}')), /in the shard model\.safetensors\.index\.json: it is an index itself/);
+  assert.match(await refusal(json('6', '{"weight_map": {"a": "model.safetensors.index.json"}}')), /^it is an index itself/);
   assert.match(await refusal(json('7', `{"a": ${'['.repeat(200)}${']'.repeat(200)}}`)), /nested/);
 });
 
