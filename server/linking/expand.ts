@@ -76,6 +76,10 @@ function accountsFor(module: ModuleNode, names: NameNode): boolean {
 const mustHold = (module: ModuleNode): boolean => module.kind !== 'unknown' && !module.optional
   && (module.parameters.some(({ persistent, optional, name }) => persistent && !optional && !FILLED_IN.has(name)) || module.children.some((child) => !child.path.includes('*') && mustHold(child)));
 
+/** How many sizes of its tensors the source says. */
+const knownSizes = (module: ModuleNode): number => module.parameters.reduce((sum, { shape }) => sum + (shape?.filter((size) => size !== null).length ?? 0), 0)
+  + module.children.reduce((sum, child) => sum + knownSizes(child), 0);
+
 const hasTensors = (names: NameNode | null): boolean => names !== null && !unusedBelow(names).next().done;
 
 export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expansion {
@@ -100,13 +104,16 @@ export function expand(pattern: Pattern, root: NameNode, bound: boolean): Expans
     return winner;
   };
 
-  /** Of the modules one may stand for, the only one whose names and shapes are what the checkpoint has there; else itself. */
+  /**
+   * Of the modules one may stand for, the only one whose names and shapes are what the checkpoint has there; else itself.
+   * Of several of one class it is the one whose known sizes are most, for they all came true.
+   */
   const settle = (module: ModuleNode, names: NameNode | null): ModuleNode => {
     if (!bound || !module.alternatives || !names) return module;
     const fitting = module.alternatives.filter((option) => accountsFor(option, names));
     const [first] = fitting;
     if (!first || fitting.some((option) => option.qualifiedName !== first.qualifiedName)) return module;
-    const { optional: _, ...settled } = first;
+    const { optional: _, ...settled } = fitting.reduce((best, option) => (knownSizes(option) > knownSizes(best) ? option : best), first);
     return { ...settled, path: module.path, children: module.children };
   };
 

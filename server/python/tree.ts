@@ -143,9 +143,11 @@ function mergeNodes(a: ModuleNode, b: ModuleNode, why: Unknown): ModuleNode {
   const args = Object.fromEntries(Object.entries(a.args).filter(([key, value]) => JSON.stringify(b.args[key]) === JSON.stringify(value)));
   return {
     ...a, args, parameters, children, ...(a.optional || b.optional ? { optional: true } : {}),
-    ...(same ? {} : { alternatives: [a, b].flatMap((node) => node.alternatives ?? [node]), kind: 'unknown' as const, className: names, qualifiedName: names, unknown: a.unknown ?? b.unknown ?? why }),
+    ...(same && samePlace(a.span, b.span) ? {} : { alternatives: [a, b].flatMap((node) => node.alternatives ?? [node]) }),
+    ...(same ? {} : { kind: 'unknown' as const, className: names, qualifiedName: names, unknown: a.unknown ?? b.unknown ?? why }),
   };
 }
+const samePlace = (a: SourceSpan, b: SourceSpan): boolean => a.file === b.file && a.startLine === b.startLine && a.startColumn === b.startColumn;
 function mergeLists<T extends { readonly optional?: boolean }>(a: readonly T[], b: readonly T[], key: (item: T) => string, both: (x: T, y: T) => T): T[] {
   const other = new Map(b.map((item) => [key(item), item]));
   const own = new Set(a.map(key));

@@ -79,7 +79,17 @@ export function bindTo(machine: Machine, value: Value, self: Value, cls: PyClass
 }
 const NOWHERE: SourceSpan = { file: '', startLine: 0, startColumn: 0, endLine: 0, endColumn: 0 };
 
-function instanceAttribute(machine: Machine, object: Instance, name: string): Value | undefined {
+/** `object.__getattribute__`: what is there without asking __getattr__, which calls it when it gives up itself. */
+function ordinaryLookup(object: Instance): Value {
+  return new Builtin('__getattribute__', (machine, args, site) => {
+    const wanted = String(args.positional.at(-1));
+    const found = instanceAttribute(machine, object, wanted, true);
+    if (found === undefined) throw new PyRaise('AttributeError', `'${object.cls.name}' object has no attribute '${wanted}'`, site);
+    return found;
+  });
+}
+
+function instanceAttribute(machine: Machine, object: Instance, name: string, searching = false): Value | undefined {
   const own = object.cls.lookup(name);
   if (own instanceof PropertyValue) return bindTo(machine, own, object, object.cls);
   for (const map of [object.attributes, object.parameters, object.buffers, object.modules]) {
@@ -97,7 +107,13 @@ function instanceAttribute(machine: Machine, object: Instance, name: string): Va
   }
   const star = object.modules.get('*');
   if (star !== undefined && /^\d+$|^layer|block/.test(name)) return star;
-  const fallback = object.cls.lookup('__getattr__');
+  if (name === '__doc__') return null;
+  if (name === '__module__') return classAttribute(machine, object.cls, name);
+  if (name === '__getattribute__') return ordinaryLookup(object);
+  const fallback = searching ? undefined : object.cls.lookup('__getattr__');
+  // Asked for by __getattr__ itself: its object was never set up as far as the source shows.
+  const asking = machine.running.some(({ fn, bound }) => fn === fallback && [...bound.values()][0] === object && [...bound.values()][1] === name);
+  if (asking) return object.cls.unknownBase ? new Opaque(`${object.cls.name}.${name}`) : undefined;
   if (fallback instanceof PyFunction) {
     try { return callValue(machine, fallback, { ...noArguments, positional: [object, name] }, object.span); } catch (error) {
       if (error instanceof PyRaise && error.type === 'AttributeError') return undefined;
@@ -140,6 +156,7 @@ function superAttribute(machine: Machine, proxy: SuperProxy, name: string): Valu
     return new Builtin(name, () => null);
   }
   if (proxy.self instanceof PyDict) return containerMethod(machine, proxy.self, name);
+  if (name === '__getattribute__' && proxy.self instanceof Instance) return ordinaryLookup(proxy.self);
   if (name === '__new__') return new Builtin('__new__', (_, args, site) => (args.positional[0] instanceof PyClass ? new Instance(args.positional[0], site) : null));
   return undefined;
 }

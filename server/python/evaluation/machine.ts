@@ -44,6 +44,8 @@ export interface ModuleFinder {
 const MAX_STEPS = 2_000_000;
 /** Of the steps that are left, one in so many may go into one statement at the top level: of the file itself, and of what it imports. */
 const STATEMENT_SHARE = { own: 2, imported: 8 } as const;
+/** Of the steps of a statement, what a statement may use that runs inside it. */
+const INNER_SHARE = 7 / 8;
 const MAX_DEPTH = 120;
 const MAX_FORKS = 24;
 const FORK_COST = 100;
@@ -74,7 +76,9 @@ export class Machine {
   /** Spans are made only when somebody asks. */
   place: SourceSpan | Located | undefined;
 
-  constructor(readonly finder: ModuleFinder, private maxSteps = MAX_STEPS) {}
+  private readonly total: number;
+
+  constructor(readonly finder: ModuleFinder, private maxSteps = MAX_STEPS) { this.total = maxSteps; }
 
   step(): void { if (++this.steps > this.maxSteps) throw new BudgetExceeded(this.site); }
 
@@ -195,8 +199,10 @@ export class Machine {
     this.journals = []; this.handlers = []; this.loopDepth = 0;
     this.topLevel += 1;
     const { maxSteps } = this;
-    // One costly table somewhere in a package must not use up what the model itself needs.
-    this.maxSteps = this.steps + Math.floor((maxSteps - this.steps) / (saved.depth === 0 ? STATEMENT_SHARE.own : STATEMENT_SHARE.imported));
+    // One costly table somewhere in a package must not use up what the model itself needs. The share is one of the whole: a long
+    // chain of imports, each inside the statement of another, must not get less and less; the outer ones keep a little.
+    const share = (this.total - this.steps) / (saved.depth === 0 ? STATEMENT_SHARE.own : STATEMENT_SHARE.imported);
+    this.maxSteps = this.steps + Math.floor(Math.min(share, (maxSteps - this.steps) * INNER_SHARE));
     const run = (): Outcome => this.call(() => executeBlock(this, chunk.statements(), environment));
     try {
       if (this.finder.readTopLevel) this.finder.readTopLevel(run); else run();

@@ -13,6 +13,8 @@ export const enumClasses: Readonly<Record<string, PyClass>> = {
   StrEnum: nativeClass('StrEnum', {}, [builtinTypes.str, enumClass]),
   IntFlag: nativeClass('IntFlag', {}, [builtinTypes.int, enumClass]),
 };
+/** The class of enum classes. */
+export const enumMeta = nativeClass('EnumMeta', { isInstance: (value) => value instanceof PyClass && value.mro.includes(enumClass) });
 /** What `enum.auto()` gives; replaced by 1, 2, … */
 export const automatic: Builtin = new Builtin('auto', (): Value => automatic);
 

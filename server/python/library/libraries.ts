@@ -9,7 +9,7 @@ import { asNumber, valuesOf } from '../evaluation/iteration';
 import { binary } from '../evaluation/operators';
 import { builtinNames } from './builtins';
 import { asdict, attributeAccess, attributeDict, dataclass, field, fieldsOf, namedTupleClass, namedtuple, replace, simpleNamespace } from './dataclasses';
-import { automatic, enumClasses } from './enums';
+import { automatic, enumClasses, enumMeta } from './enums';
 import { argumentParser } from './argparse';
 import { numpy } from './numpy';
 import { math } from './math';
@@ -28,6 +28,7 @@ function isCollection(name: string): (value: Value) => boolean {
   if (/Sequence/.test(name)) return sequence;
   if (/^(Iterable|Collection|Container|Sized|Iterator|Generator|Reversible)$/.test(name)) return (value) => mapping(value) || sequence(value) || value instanceof PySet || (value instanceof Instance && value.cls.lookup('__iter__') !== undefined) || (value instanceof Tensor);
   if (name === 'Callable') return (value) => value instanceof PyFunction || value instanceof Builtin || value instanceof PyClass || value instanceof Partial;
+  if (name === 'Hashable') return (value) => !(value instanceof PyList || value instanceof PyDict || value instanceof PySet);
   if (name === 'Number') return (value) => asNumber(value) !== undefined;
   return () => false;
 }
@@ -197,7 +198,7 @@ const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['attrs', openNamespace('attrs', { define: dataclass, frozen: dataclass, mutable: dataclass, field, asdict })],
   ['pydantic', openNamespace('pydantic', { BaseModel: pydanticModel, BaseSettings: pydanticModel, Field: builtin('Field', (m, args, site) => field.call(m, { positional: [], keywords: new Map([...args.keywords, ...(args.positional.length && !(args.positional[0] instanceof Opaque) ? [['default', args.positional[0]!] as const] : [])]) }, site)), dataclasses: openNamespace('pydantic.dataclasses', { dataclass }) })],
   ['pydantic.dataclasses', openNamespace('pydantic.dataclasses', { dataclass })],
-  ['enum', openNamespace('enum', { ...enumClasses, auto: automatic, unique: transparent('unique') })],
+  ['enum', openNamespace('enum', { ...enumClasses, EnumMeta: enumMeta, EnumType: enumMeta, auto: automatic, unique: transparent('unique') })],
   ['types', openNamespace('types', { SimpleNamespace: simpleNamespace, FunctionType: builtinTypes.function, LambdaType: builtinTypes.function, NoneType: builtinTypes.NoneType, MethodType: builtin('MethodType', (_, args) => args.positional[0] ?? null) })],
   ['abc', openNamespace('abc', { ABC: nativeClass('ABC'), ABCMeta: new Opaque('ABCMeta'), abstractmethod: transparent('abstractmethod'), abstractproperty: builtinNames.get('property')! })],
   ['numbers', openNamespace('numbers', { Number: abstract('Number'), Real: abstract('Number'), Integral: builtinTypes.int })],

@@ -159,10 +159,12 @@ export class Choice {
       }
     }
     if (options.length === 1) return options[0]!;
-    return options.length > MAX_OPTIONS ? why : new Choice(options, why);
+    return options.length > (options.every((option) => option instanceof Instance) ? MAX_OBJECTS : MAX_OPTIONS) ? why : new Choice(options, why);
   }
 }
 const MAX_OPTIONS = 8;
+/** What may stand at a place in a list of layers; nothing is computed with those, so that they may be more. */
+const MAX_OBJECTS = 24;
 
 /** The same object, or equal immutable values. */
 export function sameValue(a: Value, b: Value): boolean {

@@ -54,3 +54,36 @@ cases.forEach(({ name, directory, expected }, index) => {
     assert.deepEqual([linked.missing.length, linked.misshaped.length], [0, 0], chosen!.choice.reason);
   });
 });
+
+test('the layer after a loop of unknown count is told from those of the loop by its sizes, however many may stand there', () => {
+  const source = `
+import torch.nn as nn
+class Part(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.inner = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width))
+class Net(nn.Module):
+    def __init__(self, width, depth):
+        super().__init__()
+        layers = [nn.Conv2d(3, width, 3)]
+        for _ in range(depth):
+            layers += [Part(width)]
+        for _ in range(2):
+            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width), nn.ReLU()]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
+        self.model = nn.Sequential(*layers)
+`;
+  const file = path.resolve('/project/model.py');
+  const workspace = new PythonWorkspace({ readFile: (name) => (name === file ? source : null), roots: () => [path.resolve('/project')] });
+  const made = workspace.buildTree(file, 'Net');
+  workspace.dispose();
+  const linked = link(made, checkpoint({
+    'model.0.weight': [8, 3, 3, 3], 'model.0.bias': [8], 'model.1.inner.1.weight': [8, 8, 3, 3], 'model.1.inner.1.bias': [8],
+    'model.3.weight': [8, 8, 3, 3], 'model.3.bias': [8], 'model.7.weight': [8, 8, 3, 3], 'model.7.bias': [8], 'model.11.weight': [3, 8, 7, 7], 'model.11.bias': [3],
+  }));
+  const lines = source.split('\n');
+  const rows = linked.layers.map((layer) => [layer.path, layer.module.className, lines[layer.module.span.startLine]!.trim()]);
+  assert.deepEqual(rows.map(([path, name]) => `${path} ${name}`), ['model.0 Conv2d', 'model.1.inner.1 Conv2d', 'model.3 Conv2d', 'model.7 Conv2d', 'model.11 Conv2d']);
+  assert.ok(rows[4]![2]!.startsWith('layers += [nn.ReflectionPad2d'), rows[4]![2]);
+  assert.ok(rows[2]![2]!.startsWith('layers += [nn.Upsample'), rows[2]![2]);
+});

@@ -392,3 +392,45 @@ class Net(Configured, nn.Module):
 `);
   assert.deepEqual(rows(tree.root), ['fc.weight [3,5]']);
 });
+
+test('a store of layers with __getattr__, documentation and registration by decorator gives the layer that is asked for', () => {
+  const tree = treeOf(`
+import enum
+from collections.abc import Hashable
+import torch.nn as nn
+class Store:
+    def __init__(self, name):
+        self.known = {}
+        self.__doc__ = f'{name}: {self.__doc__}'
+    def __getattr__(self, name):
+        return name if name in self.known else self.__getattribute__(name)
+class Factory(Store):
+    def __init__(self, name):
+        super().__init__(name)
+        self.__doc__ = self.__doc__.strip()
+    def named(self, name):
+        def keep(function):
+            self.known[name.upper()] = function
+            return function
+        return keep
+    def __getattr__(self, key):
+        return key if key in self.known else super().__getattribute__(key)
+    def __getitem__(self, args):
+        name, *rest = args
+        if not isinstance(name, Hashable) or isinstance(self.known, enum.EnumMeta) or not isinstance(Kind, enum.EnumMeta):
+            raise ValueError(name)
+        return self.known[name.upper()](*rest)
+class Kind(enum.Enum):
+    A = 'a'
+Layers = Factory('layers')
+@Layers.named('conv')
+def conv(dim):
+    return (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dim - 1]
+class Net(nn.Module):
+    def __init__(self, kind='conv'):
+        super().__init__()
+        self.a = Layers[kind, 3](1, 2, 3, bias=False)
+        self.b = nn.Linear(1, 5 if hasattr(Layers, 'other') else 6, bias=False)
+`);
+  assert.deepEqual(rows(tree.root), ['a.weight [2,1,3,3,3]', 'b.weight [6,1]']);
+});
