@@ -69,6 +69,8 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
 
 /** Candidates whose defaults are put in question when none fits as it stands. */
 const MAX_LOOSENED = 4;
+/** Candidates that fit almost and get other arguments at once: where those of a few do not help, the next hundred do not either. */
+const MAX_RESIZED = 4;
 
 /** Below this share of the checkpoint a fit is chance. */
 const HARDLY = 0.1;
@@ -132,11 +134,12 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
   }
   const attempts: Attempt[] = [];
   const settled = (made: Attempt): boolean => made.fit.score > 0 && made.fit.vague === 0 && fitsWholly(made) && made.link.matched === made.link.considered;
+  let resized = 0;
   for (const candidate of inOrder(candidates, query.checkpoint).slice(0, MAX_CANDIDATES)) {
     // A function that builds what is there is as good as the next one: files of models have hundreds of them.
     if (candidate.kind === 'function' && attempts.some((made) => settled(made) && !contained(made, attempts, query.file))) break;
     const made = await attempt(query, builder, candidate);
-    if (made) attempts.push(isAlmost(made) ? await resize(query, builder, made) : made);
+    if (made) attempts.push(isAlmost(made) && resized++ < MAX_RESIZED ? await resize(query, builder, made) : made);
   }
   if (attempts.length === 0) return null;
   const inner = innerClasses(attempts, query.file);
