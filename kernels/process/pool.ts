@@ -6,12 +6,18 @@ import { JobCancelled } from '../jobs/job';
 
 /** How long workers may go on after their batch has failed before they are replaced. */
 const SETTLE_MS = 500;
+/** A thread that still starts sees no flag: one that has never answered gets this long before it is ended. */
+const FIRST_ANSWER_MS = 60;
+/** How often the flag is looked at while tasks run. */
+const WATCH_MS = 20;
 
 interface Member {
   readonly worker: Worker;
   readonly slot: number;
   /** Position in the dispatch order, or -1 when idle. */
   position: number;
+  /** Has answered before: its modules are loaded and its tasks look at the flag. */
+  proven: boolean;
 }
 interface Batch {
   /** Task indexes, in the order they are handed out. */
@@ -45,6 +51,7 @@ export class WorkerPool {
     let next = 0;
     let running = 0;
     let failure: { readonly position: number; readonly error: Error } | null = null;
+    const watch = this.endUnprovenOnCancel();
     try {
       await new Promise<void>((resolve) => {
         const advance = (): void => {
@@ -91,10 +98,26 @@ export class WorkerPool {
         advance();
       });
     } finally {
+      clearInterval(watch);
       this.batch = null;
     }
     if (failure !== null) throw (failure as { error: Error }).error;
     return results;
+  }
+
+  /** A cancel while threads start must not wait for them: loading a thread takes longer than a cancel may. */
+  private endUnprovenOnCancel(): NodeJS.Timeout {
+    let seen: number | null = null;
+    return setInterval(() => {
+      if (!this.shared.cancelled) return;
+      seen ??= performance.now();
+      if (performance.now() - seen < FIRST_ANSWER_MS) return;
+      for (const member of this.members) {
+        if (member === null || member.proven || member.position < 0) continue;
+        this.drop(member, true);
+        this.finish(member, new JobCancelled());
+      }
+    }, WATCH_MS);
   }
 
   /** Waits until no worker has a task; one that does not stop within half a second is replaced. The cancel flag must be set. */
@@ -132,10 +155,11 @@ export class WorkerPool {
       workerData: { ...this.data, role: 'worker', slot } satisfies ThreadData,
       resourceLimits: { maxOldGenerationSizeMb: Math.max(64, Math.floor(memoryMb / threads)) },
     });
-    const member: Member = { worker, slot, position: -1 };
+    const member: Member = { worker, slot, position: -1, proven: false };
     this.members[slot] = member;
     worker.on('message', (answer: TaskAnswer) => {
       this.shared.setUnits(slot, 0);
+      member.proven = true;
       this.finish(member, answer);
     });
     const name = `worker ${slot + 1}`;
