@@ -181,7 +181,9 @@ export interface CheckpointSummary {
   readonly format: string;
   readonly bytes: number;
   readonly parameters: number;
-  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number; readonly float: boolean }[];
+  readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number; readonly float: boolean; readonly format?: string }[];
+  /** Weights that several of the tensors stand for together (quantized layouts). */
+  readonly weights?: readonly (CheckpointSummary['tensors'][number] & { readonly replaces: readonly string[] })[];
   readonly problems: readonly { readonly code: string; readonly grade: string; readonly message: string; readonly fix: string; readonly offset?: number }[];
   readonly imports: readonly { readonly module: string; readonly name: string; readonly kind: string }[];
   readonly metadata: readonly (readonly [string, string])[];

@@ -35,19 +35,45 @@ export interface TensorLocation {
   readonly storage?: string;
 }
 
-export interface TensorInfo {
-  /** Name exactly as stored. */
+/**
+ * How values are stored that do not lie element after element of a dtype: block-quantized types of a file format, codes with
+ * scales beside them, compressed entries. Plain data; kernels/stored turns it into values.
+ */
+export interface TensorEncoding {
+  /** Id of the stored layout that decodes it (kernels/stored/registry.ts): `ggml`, `gptq`, ... */
+  readonly layout: string;
+  /** What stands where a dtype is shown: `Q4_K`, `int4 g128 (GPTQ)`. */
   readonly name: string;
+  /** The number format of the values, as `bitlens formats` calls it; absent when none of ours is the same. */
+  readonly format?: string;
+  /** Tensors of the same checkpoint that hold the parts (codes, scales, zero points...), by role. */
+  readonly parts?: Readonly<Record<string, TensorInfo>>;
+  /** What else decoding needs: bits, group size, axis. */
+  readonly options?: Readonly<Record<string, JsonValue>>;
+}
+
+export interface TensorInfo {
+  /** Name exactly as stored; of a derived tensor, the name its weight has in a model. */
+  readonly name: string;
+  /** Type of the elements; with an {@link encoding}, the type that their decoded values have in a model. */
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** Bytes of the logical contents: elements x bits / 8, shared storages not deducted. */
+  /** Bytes of the contents, shared storages not deducted: elements x bits / 8; with an {@link encoding}, the bytes stored, all parts together. */
   readonly bytes: number;
+  readonly encoding?: TensorEncoding;
   /** Null when the file declares the tensor but holds no readable bytes for it (meta tensors, sparse parts). */
   readonly data: TensorLocation | null;
   /** Path of the dict, list or module in the pickle whose keys the rest of the name is (`state_dict`); absent at the top. */
   readonly container?: string;
   /** How the integers of a quantized tensor (QI8, QU8, QI32) stand for real numbers: (code - zero point) x scale. */
   readonly quantizer?: TensorQuantizer;
+}
+
+/** A weight that a file holds as several tensors. Its encoding says how they become values. */
+export interface DerivedTensor extends TensorInfo {
+  readonly encoding: TensorEncoding;
+  /** Names of the tensors it stands for: a model sees the weight in their place. */
+  readonly replaces: readonly string[];
 }
 
 export type TensorQuantizer =
@@ -102,6 +128,8 @@ export interface Checkpoint {
   readonly files: readonly CheckpointFile[];
   /** In file order; names are unique. */
   readonly tensors: readonly TensorInfo[];
+  /** Weights that several tensors stand for together (quantized codes, scales...). Absent when there are none. */
+  readonly derived?: readonly DerivedTensor[];
   readonly problems: readonly CheckpointProblem[];
   readonly imports: readonly PickleImport[];
   /** Text metadata the file carries, as pairs in file order (names are untrusted). */
@@ -121,6 +149,29 @@ export class CheckpointError extends Error {
     super(`${problem.message}${problem.offset === undefined ? '' : ` (byte ${problem.offset})`}. ${problem.fix}`);
     this.name = 'CheckpointError';
   }
+}
+
+/**
+ * The tensors as a model sees them: those of the file in their order, each derived weight where the first tensor that it
+ * replaces stands, the replaced ones left out.
+ */
+export function modelTensors(checkpoint: Checkpoint): readonly TensorInfo[] {
+  if (!checkpoint.derived || checkpoint.derived.length === 0) return checkpoint.tensors;
+  const standsFor = new Map<string, DerivedTensor>();
+  for (const weight of checkpoint.derived) for (const name of weight.replaces) standsFor.set(name, weight);
+  const placed = new Set<DerivedTensor>();
+  return checkpoint.tensors.flatMap((tensor): TensorInfo[] => {
+    const weight = standsFor.get(tensor.name);
+    if (!weight) return [tensor];
+    if (placed.has(weight)) return [];
+    placed.add(weight);
+    return [weight];
+  });
+}
+
+/** What is shown as a tensor's element type: the dtype, or the name of its encoding. */
+export function shownDtype(tensor: TensorInfo): string {
+  return tensor.encoding?.name ?? tensor.dtype;
 }
 
 /** Number of elements of a shape; 1 for a scalar. Shapes here have been checked by the reader to stay below 2^53. */

@@ -3,6 +3,7 @@ import { FileSource, type ByteSource } from './byte-source';
 import { CheckpointError, type Checkpoint } from './checkpoint';
 import { chooseInFolder } from './folder';
 import { DEFAULT_LIMITS, type Limits } from './limits';
+import { withDerived } from './layouts/registry';
 import { refuseFamiliarStrangers, refuseUnknown } from './not-a-checkpoint';
 import { refuse } from './problems';
 import type { ReaderContext } from './reader';
@@ -28,7 +29,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   options.signal?.throwIfAborted();
   return guarded(path, async () => {
     const file = chooseInFolder(resolve(path));
-    return openFile(file, context(limits, options.signal, 0));
+    return withDerived(await openFile(file, context(limits, options.signal, 0)), null);
   });
 }
 

@@ -37,6 +37,7 @@ export class TensorReader {
     if (!Number.isSafeInteger(firstElement) || !Number.isSafeInteger(count) || firstElement < 0 || count < 0 || firstElement + count > total) {
       throw new RangeError(`elements ${firstElement}..${firstElement + count} are not in ${shown(tensor.name)}, which has ${total}`);
     }
+    if (tensor.encoding) throw new Error(`${shown(tensor.name)} is stored as ${tensor.encoding.name}; its values are read through kernels/stored`);
     const bits = DTYPE_BITS[tensor.dtype];
     const skip = checkedBytes(firstElement, bits);
     const length = checkedBytes(count, bits);
@@ -44,14 +45,28 @@ export class TensorReader {
     if (target.length < length) throw new RangeError(`${length} bytes are needed for ${count} elements of ${tensor.dtype}, but the target holds ${target.length}`);
     if (length === 0) return;
     const { data } = tensor;
-    if (!data) {
-      return refuse(this.checkpoint.path, `the file holds no readable values for ${shown(tensor.name)}`, 'Save the tensor as an ordinary dense tensor', { tensor: tensor.name });
-    }
+    if (!data) return this.refuseEmpty(tensor);
     const into = target.subarray(0, length);
     const read = (piece: Uint8Array, offset: number): void => { this.readBytes(data.file, piece, offset); };
     if (data.strides) gather(tensor.shape, data.strides, bits / 8, data.offset, firstElement, count, into, read, this.piece);
     else read(into, data.offset + skip);
     if (data.byteOrder === 'big') swap(into, tensor.dtype === 'C64' || tensor.dtype === 'C128' ? bits / 16 : Math.max(1, bits / 8));
+  }
+
+  /**
+   * Bytes [offset, offset + target.length) of what is stored for a tensor, as they lie in the file. For stored layouts, whose
+   * blocks this reader does not know.
+   *
+   * @throws CheckpointError as {@link readInto} does.
+   * @throws RangeError when the range is not within the tensor's bytes.
+   */
+  readStored(tensor: TensorInfo, offset: number, target: Uint8Array): void {
+    if (!Number.isSafeInteger(offset) || offset < 0 || offset + target.length > tensor.bytes) {
+      throw new RangeError(`bytes ${offset}..${offset + target.length} are not in ${shown(tensor.name)}, which has ${tensor.bytes}`);
+    }
+    if (target.length === 0) return;
+    if (!tensor.data) return this.refuseEmpty(tensor);
+    this.readBytes(tensor.data.file, target, tensor.data.offset + offset);
   }
 
   /**
@@ -77,6 +92,10 @@ export class TensorReader {
     this.closed = true;
     for (const descriptor of this.open.values()) closeSync(descriptor);
     this.open.clear();
+  }
+
+  private refuseEmpty(tensor: TensorInfo): never {
+    return refuse(this.checkpoint.path, `the file holds no readable values for ${shown(tensor.name)}`, 'Save the tensor as an ordinary dense tensor', { tensor: tensor.name });
   }
 
   private readBytes(file: number, into: Uint8Array, offset: number): void {

@@ -4,6 +4,7 @@ import { blockLayout, tileLength, tilesOf } from '../formats/blocks';
 import type { BlockScales, Quantized } from '../formats/format';
 import { packColumns, packedWords, packRows } from '../formats/pack';
 import { encodeFloats } from '../numerics/codecs';
+import { storedValues } from '../stored/registry';
 import type { KernelOps } from '../wasm/ops';
 import { JobError } from './job';
 import type { QuantizedWeight } from './quantize';
@@ -20,8 +21,9 @@ export interface EntryContext {
 
 const COPY_BYTES = 2 ** 20;
 
-/** A tensor that stays as it is, byte for byte. */
+/** A tensor that stays as it is, byte for byte; an encoded one as the values it stands for. */
 export function copyEntry(name: string, tensor: TensorInfo, context: EntryContext): SafetensorsEntry {
+  if (tensor.encoding) return decodedEntry(name, tensor, context);
   if (!tensor.data) throw new JobError(`the checkpoint declares "${tensor.name}" but holds no values for it, so it cannot be exported`);
   const total = elementCount(tensor.shape);
   const bits = DTYPE_BITS[tensor.dtype];
@@ -34,6 +36,27 @@ export function copyEntry(name: string, tensor: TensorInfo, context: EntryContex
         const count = Math.min(step, total - first);
         const bytes = new Uint8Array((count * bits) / 8);
         context.reader.readInto(tensor, first, count, bytes);
+        sink(bytes);
+        await context.pause(bytes.length);
+      }
+    },
+  };
+}
+
+/** The values of an encoded tensor in the dtype that they have in a model. */
+function decodedEntry(name: string, tensor: TensorInfo, context: EntryContext): SafetensorsEntry {
+  const total = elementCount(tensor.shape);
+  const bytesEach = DTYPE_BITS[tensor.dtype] / 8;
+  return {
+    name, dtype: tensor.dtype, shape: tensor.shape,
+    async write(sink) {
+      const stored = storedValues(tensor, context.reader);
+      const values = new Float32Array(Math.min(total, COPY_BYTES / 4));
+      for (let first = 0; first < total; first += values.length) {
+        const count = Math.min(values.length, total - first);
+        stored.read(first, count, values);
+        const bytes = new Uint8Array(count * bytesEach);
+        encodeFloats(tensor.dtype, values, count, bytes);
         sink(bytes);
         await context.pause(bytes.length);
       }

@@ -2,7 +2,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
-import { DTYPE_BITS, elementCount, openCheckpoint, TensorReader, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
+import { DTYPE_BITS, elementCount, modelTensors, openCheckpoint, TensorReader, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
 import { blockLayout } from '../formats/blocks';
 import { kernelOps } from '../wasm/load';
 import { canPack, copyEntry, dequantizedEntry, packedEntries, type EntryContext } from './export-entries';
@@ -17,7 +17,7 @@ export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly
   const target = path.resolve(params.path);
   refuseOverwriting(checkpoint, target);
   const reader = TensorReader.open(filesOf(checkpoint));
-  const total = 2 * checkpoint.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+  const total = 2 * modelTensors(checkpoint).reduce((sum, tensor) => sum + tensor.bytes, 0);
   let done = 0;
   let label = `Writing ${path.basename(target)}`;
   const entryContext: EntryContext = {
@@ -96,7 +96,8 @@ function exportNames(checkpoint: Checkpoint, weights: readonly QuantizedWeight[]
     const rest = tensor.name.startsWith(`${container}.`) ? tensor.name.slice(container.length + 1) : '';
     return rest === '' ? tensor.name : rest;
   };
-  if (new Set(checkpoint.tensors.map(nameOf)).size !== checkpoint.tensors.length) return asStored;
+  const tensors = modelTensors(checkpoint);
+  if (new Set(tensors.map(nameOf)).size !== tensors.length) return asStored;
   return { nameOf, note: `names are the keys of ${container}` };
 }
 
@@ -111,7 +112,7 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
   const containers = new Set(weights.map(({ weight }) => weight.tensor.container));
   const left: string[] = [];
   if (note) notes.push(note);
-  const entries = checkpoint.tensors.flatMap((tensor): SafetensorsEntry[] => {
+  const entries = modelTensors(checkpoint).flatMap((tensor): SafetensorsEntry[] => {
     const name = nameOf(tensor);
     const place = placeOf(tensor);
     const weight = byTensor.get(tensor.name) ?? (place ? byPlace.get(place) : undefined);

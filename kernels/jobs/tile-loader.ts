@@ -1,13 +1,19 @@
 /** Brings tiles of a stored tensor into the kernels' memory, in the order of its matrix view. */
 import { DTYPE_BITS, type TensorInfo, type TensorReader } from '../checkpoint';
 import type { Tile, WeightLayout } from '../formats/blocks';
+import { storedValues } from '../stored/registry';
+import type { ValueReader } from '../stored/stored-layout';
 import type { KernelOps } from '../wasm/ops';
 
 export class TileLoader {
   private loaded: Tile | null = null;
   private cleared = false;
+  /** Set for tensors whose values do not lie element after element. */
+  private readonly encoded: ValueReader | null;
 
-  constructor(private readonly reader: TensorReader, readonly ops: KernelOps, private readonly tensor: TensorInfo, private readonly layout: WeightLayout) {}
+  constructor(private readonly reader: TensorReader, readonly ops: KernelOps, private readonly tensor: TensorInfo, private readonly layout: WeightLayout) {
+    this.encoded = tensor.encoding ? storedValues(tensor, reader) : null;
+  }
 
   /** Loads a tile unless it is the one that is there. @param finite replace NaN and infinities by zero */
   load(tile: Tile, finite: boolean): void {
@@ -25,6 +31,10 @@ export class TileLoader {
   }
 
   private read(first: number, count: number, at: number): void {
+    if (this.encoded) {
+      this.encoded.read(first, count, this.ops.values.subarray(at, at + count));
+      return;
+    }
     this.reader.readInto(this.tensor, first, count, this.ops.raw);
     this.ops.decode(this.tensor.dtype, count, at);
   }

@@ -68,6 +68,7 @@ export function resolveWeight(checkpoint: Checkpoint, byName: ReadonlyMap<string
   return { spec, tensor, layout, weights };
 }
 
+/** Tensors of the file and the weights derived from them, by name; a derived weight wins over a tensor of its name. */
 export function tensorsByName(checkpoint: Checkpoint): Map<string, TensorInfo> {
-  return new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
+  return new Map([...checkpoint.tensors, ...(checkpoint.derived ?? [])].map((tensor) => [tensor.name, tensor]));
 }

@@ -1,5 +1,5 @@
 /** A checkpoint as a table, without any model. */
-import { elementCount, FLOAT_DTYPES, type Checkpoint, type TensorInfo } from '../../kernels/checkpoint/checkpoint';
+import { elementCount, FLOAT_DTYPES, modelTensors, shownDtype, type Checkpoint, type TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { CheckpointSummary } from '../protocol';
 
 /** Elements of all tensors, those that share bytes counted once. */
@@ -17,13 +17,19 @@ export function parameterCount(tensors: readonly TensorInfo[]): number {
   return count;
 }
 
+function row(tensor: TensorInfo): CheckpointSummary['tensors'][number] {
+  const { name, dtype, shape, bytes, encoding } = tensor;
+  return { name, dtype: shownDtype(tensor), shape, bytes, float: FLOAT_DTYPES.has(dtype), ...(encoding?.format ? { format: encoding.format } : {}) };
+}
+
 export function checkpointSummary(checkpoint: Checkpoint): CheckpointSummary {
   return {
     path: checkpoint.path,
     format: checkpoint.format,
     bytes: checkpoint.files.reduce((sum, file) => sum + file.identity.size, 0),
-    parameters: parameterCount(checkpoint.tensors),
-    tensors: checkpoint.tensors.map(({ name, dtype, shape, bytes }) => ({ name, dtype, shape, bytes, float: FLOAT_DTYPES.has(dtype) })),
+    parameters: parameterCount(modelTensors(checkpoint)),
+    tensors: checkpoint.tensors.map(row),
+    ...(checkpoint.derived ? { weights: checkpoint.derived.map((weight) => ({ ...row(weight), replaces: weight.replaces })) } : {}),
     problems: checkpoint.problems.map(({ code, grade, message, fix, offset }) => ({ code, grade, message, fix, ...(offset === undefined ? {} : { offset }) })),
     imports: checkpoint.imports.map(({ module, name, kind }) => ({ module, name, kind })),
     metadata: checkpoint.metadata,

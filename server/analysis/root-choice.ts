@@ -1,6 +1,6 @@
 /** Which class of a file is the model: the one whose names explain most of the checkpoint. */
 import path from 'node:path';
-import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
+import { modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { link } from '../linking/link';
 import type { RootCandidate } from '../python/module-tree';
 import { compareFit, fitOf, fitsWholly, isAlmost, isAnotherSize, modulesOf, TreeBuilder, type Attempt, type RootQuery } from './attempt';
@@ -191,10 +191,10 @@ const shortList = (names: readonly string[]): string => (names.length > 4 ? `${n
 
 function fitText(made: Attempt, checkpoint: Checkpoint | null): string {
   if (!checkpoint) return '';
-  const { matched = 0, absorbed = 0, considered = checkpoint.tensors.length, prefix } = made.link;
+  const { matched = 0, absorbed = 0, considered = modelTensors(checkpoint).length, prefix } = made.link;
   const open = absorbed > 0 ? ` (${absorbed} more lie under modules whose class is unknown)` : '';
   const off = prefix ? ` after taking off "${prefix}"` : '';
-  const rest = checkpoint.tensors.length - considered;
+  const rest = modelTensors(checkpoint).length - considered;
   const others = rest > 0 ? ` (${rest} more are optimizer state or copies)` : '';
   return `; its names explain ${matched} of the checkpoint's ${considered} tensors${off}${open}${others}`;
 }

@@ -5,7 +5,7 @@
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
 import { JobCancelled, type JobProgress, type WeightScan } from '../../kernels/jobs/job';
-import { CheckpointError, elementCount, FLOAT_DTYPES } from '../../kernels/checkpoint/checkpoint';
+import { CheckpointError, elementCount, FLOAT_DTYPES, modelTensors } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import { weightLayers } from '../linking/link';
@@ -325,7 +325,7 @@ export class AnalysisService {
    */
   async scan(file: string, request: { readonly formats?: readonly string[]; readonly scaleRule?: ScaleRule } = {}, options: RunOptions = {}): Promise<CheckpointScan> {
     const checkpoint = await this.openForUser(file, options.signal);
-    const tensors = scannable(checkpoint.tensors);
+    const tensors = scannable(modelTensors(checkpoint));
     if (tensors.length === 0) throw new UserError(`${file} has no floating-point tensor of two or more dimensions to measure; "bitlens inspect" lists what it holds`);
     const formats = userFormats(request.formats ?? this.settings.formats);
     const started = performance.now();
@@ -333,7 +333,7 @@ export class AnalysisService {
     const { scans, skipped } = await this.measurements.measure(checkpoint, identityOf(checkpoint), specs, formats, request.scaleRule ?? 'absmax', options);
     const measured = tensors.flatMap(({ name }) => scans.get(name) ?? []);
     return {
-      formats, scans: measured, skipped, notScanned: checkpoint.tensors.length - tensors.length,
+      formats, scans: measured, skipped, notScanned: modelTensors(checkpoint).length - tensors.length,
       weights: measured.reduce((sum, scan) => sum + scan.view.rows * scan.view.cols, 0),
       seconds: (performance.now() - started) / 1000,
       evidence: weightEvidence(checkpoint, request.scaleRule ?? 'absmax', { scans, skipped }),
@@ -343,7 +343,7 @@ export class AnalysisService {
   /** Statistics, histogram and errors of one tensor of a checkpoint. */
   async tensorDetail(file: string, tensor: string, options: RunOptions = {}): Promise<TensorDetail> {
     const checkpoint = await this.openForUser(file, options.signal);
-    const info = checkpoint.tensors.find((candidate) => candidate.name === tensor);
+    const info = [...(checkpoint.derived ?? []), ...checkpoint.tensors].find((candidate) => candidate.name === tensor);
     if (!info) throw new UserError(`${file} has no tensor ${JSON.stringify(tensor)}`);
     if (!FLOAT_DTYPES.has(info.dtype) || info.data === null || info.shape.length === 0 || elementCount(info.shape) === 0) {
       throw new UserError(`${tensor} is ${info.dtype} of shape [${info.shape.join(', ')}]; statistics are of floating-point tensors that hold values`);

@@ -1,6 +1,6 @@
 /** A model as the editor's views show it: rows of plain data. */
 import { pathToFileURL } from 'node:url';
-import { elementCount } from '../../kernels/checkpoint/checkpoint';
+import { elementCount, shownDtype } from '../../kernels/checkpoint/checkpoint';
 import { schemeOf, type Recipe } from '../../kernels/recipe/recipe';
 import type { Layer } from '../linking/layer';
 import { weightLayers } from '../linking/link';
@@ -48,7 +48,7 @@ function rowOf(analysis: ModelAnalysis, layer: Layer, settings: Settings, findin
   const owned = layer.tiedTo === null && info ? info.bytes : 0;
   return {
     path: layer.path, className: layer.className, uri: pathToFileURL(layer.span.file).href, range: rangeOf(layer.span), linked: layer.linked,
-    weight: info ? { tensor: info.name, dtype: info.dtype, shape: info.shape } : null,
+    weight: info ? { tensor: info.name, dtype: shownDtype(info), shape: info.shape } : null,
     parameters: layerParameters(layer), bytes,
     format: shown?.format ?? null, formatSource: shown?.source ?? null,
     bitsPerWeight: error?.bitsPerWeight ?? (bits !== null && scan ? bits / (scan.view.rows * scan.view.cols) : null),

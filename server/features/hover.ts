@@ -1,6 +1,6 @@
 /** Hover on a layer: what it is, what each format costs it, and where the numbers come from. */
 import type { FormatError, WeightScan } from '../../kernels/jobs/job';
-import { elementCount } from '../../kernels/checkpoint/checkpoint';
+import { elementCount, shownDtype } from '../../kernels/checkpoint/checkpoint';
 import type { ModelAnalysis } from '../analysis/model-analysis';
 import { shownFormat } from '../analysis/summary';
 import type { Layer } from '../linking/layer';
@@ -34,7 +34,7 @@ function shapes(layers: readonly Layer[]): string | null {
   for (const { weight, tiedTo } of layers) {
     const shape = weight?.info?.shape ?? weight?.parameter?.shape;
     if (!weight || !shape) continue;
-    const text = `${shapeText(shape)}${weight.info ? ` ${weight.info.dtype}` : ''}`;
+    const text = `${shapeText(shape)}${weight.info ? ` ${shownDtype(weight.info)}` : ''}`;
     lines.set(text, (lines.get(text) ?? 0) + 1);
     if (tiedTo === null) bytes += weight.info?.bytes ?? 0;
   }

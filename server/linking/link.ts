@@ -1,5 +1,5 @@
 /** Joins a module tree with a checkpoint into layers. Pure: names and shapes only, no bytes are read. */
-import type { Checkpoint, TensorInfo } from '../../kernels/checkpoint/checkpoint';
+import { modelTensors, type Checkpoint, type TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { ModuleTree } from '../python/module-tree';
 import { expand, type BoundParameter, type ModuleInstance } from './expand';
 import type { Layer, LinkedTensor, LinkResult } from './layer';
@@ -20,7 +20,7 @@ export interface LinkOptions {
  */
 export function link(tree: ModuleTree, checkpoint: Checkpoint | null, options: LinkOptions = {}): LinkResult {
   const pattern = buildPattern(tree.root);
-  const { names, odd } = storedNames(checkpoint?.tensors ?? [], pattern.segments);
+  const { names, odd } = storedNames(checkpoint ? modelTensors(checkpoint) : [], pattern.segments);
   const choice = choosePrefix(pattern, names);
   const sorted = sortNames(names, choice, (segment) => pattern.root.literal.has(segment));
   const { instances, missing } = expand(pattern, sorted.root, checkpoint !== null);
@@ -40,7 +40,7 @@ export function link(tree: ModuleTree, checkpoint: Checkpoint | null, options: L
 
   const leftovers = new Set<TensorInfo>([...sorted.colliding, ...[...unusedBelow(sorted.root)].map(({ tensor }) => tensor), ...odd]);
   const inCopy = new Set<TensorInfo>(names.filter((name) => choice.copies.some((copy) => startsWith(name.segments, copy))).map((name) => name.tensor));
-  const unlinkedTensors = (checkpoint?.tensors ?? []).filter((tensor) => leftovers.has(tensor) && !inCopy.has(tensor));
+  const unlinkedTensors = (checkpoint ? modelTensors(checkpoint) : []).filter((tensor) => leftovers.has(tensor) && !inCopy.has(tensor));
   const matched = bound.filter(({ instance, entry }) => entry.tensor && instance.inferred === undefined).length;
   const absorbed = bound.filter(({ instance, entry }) => entry.tensor && instance.inferred !== undefined).length;
   const elsewhere = groupElsewhere([...sorted.outside, ...names.filter((name) => inCopy.has(name.tensor) && leftovers.has(name.tensor))]);

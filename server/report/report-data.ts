@@ -1,6 +1,6 @@
 /** The sensitivity report as data: what the webview shows and what the exported JSON and HTML hold. */
 import path from 'node:path';
-import { elementCount } from '../../kernels/checkpoint/checkpoint';
+import { elementCount, shownDtype } from '../../kernels/checkpoint/checkpoint';
 import { parseFormat } from '../../kernels/formats/registry';
 import type { SensitivityMetric } from '../../kernels/methods/method';
 import type { Allocation } from '../analysis/allocation';
@@ -41,7 +41,7 @@ export function buildReport(input: ReportInput): ReportData {
     return [{
       // Relative, so that a report that is passed on does not tell where it was made.
       path: layer.path, className: layer.className, file: path.relative(path.dirname(analysis.source), layer.span.file).split(path.sep).join('/'), line: layer.span.startLine + 1,
-      tensor: info.name, dtype: info.dtype, shape: info.shape,
+      tensor: info.name, dtype: shownDtype(info), shape: info.shape,
       weights: elementCount(info.shape), bytes: info.bytes,
       statistics: scan.statistics,
       errors: formats.map((format) => scan.formats[format] ?? null),

@@ -1,4 +1,5 @@
 /** bitlens layers: the model's layers with their tensors. */
+import { modelTensors, shownDtype } from '../../../kernels/checkpoint/checkpoint';
 import type { Layer } from '../../linking/layer';
 import { refuseBroken } from '../../analysis/service';
 import { UserError } from '../../analysis/user-error';
@@ -35,7 +36,7 @@ export function moduleRows(analysis: ModelAnalysis): ModuleRow[] {
       linked: false, tensors: [], weights: [], ...(layer.inferred === undefined ? {} : { inferred: layer.inferred }),
     };
     for (const { name, info, parameter } of layer.tensors) {
-      if (info) row.tensors.push({ name: info.name, shape: info.shape, dtype: info.dtype });
+      if (info) row.tensors.push({ name: info.name, shape: info.shape, dtype: shownDtype(info) });
       // Without a checkpoint the tensors are those the source expects.
       else if (!bound) row.tensors.push({ name, shape: parameter?.shape ?? null, dtype: null });
     }
@@ -78,10 +79,10 @@ export const layers: Verb = {
         const shape = layer.weight?.info?.shape ?? layer.weight?.parameter?.shape ?? null;
         const stored = layer.tensors.reduce((sum, { info }) => sum + (info?.bytes ?? 0), 0);
         const remark = layer.tiedTo !== null ? `tied to ${layer.tiedTo}` : layer.inferred !== undefined ? 'inside an unknown module' : layer.linked || !checkpoint ? '' : 'not in the checkpoint';
-        return [layer.path || '(root)', layer.className, String(layer.span.startLine + 1), shape ? shapeText(shape) : '–', layer.weight?.info?.dtype ?? '–', layer.tiedTo !== null || stored === 0 ? '–' : bytesText(stored), remark];
+        return [layer.path || '(root)', layer.className, String(layer.span.startLine + 1), shape ? shapeText(shape) : '–', layer.weight?.info ? shownDtype(layer.weight.info) : '–', layer.tiedTo !== null || stored === 0 ? '–' : bytesText(stored), remark];
       })));
     const linked = rows.filter((row) => row.linked).length;
-    context.print(`\n${plural(rows.length, 'module')} with tensors, ${countText(linked)} linked${checkpoint ? ` with ${link.considered ?? checkpoint.tensors.length} tensors (${(100 * link.explained).toFixed(1)} % explained${link.prefix ? `, prefix "${plain(link.prefix)}"` : ''})` : '; no checkpoint'}\n`);
+    context.print(`\n${plural(rows.length, 'module')} with tensors, ${countText(linked)} linked${checkpoint ? ` with ${link.considered ?? modelTensors(checkpoint).length} tensors (${(100 * link.explained).toFixed(1)} % explained${link.prefix ? `, prefix "${plain(link.prefix)}"` : ''})` : '; no checkpoint'}\n`);
     const list = (title: string, names: readonly string[]): void => {
       if (names.length > 0) context.print(`${title} (${names.length}): ${names.slice(0, 8).map((name) => plain(name)).join(', ')}${names.length > 8 ? ', …' : ''}\n`);
     };

@@ -1,0 +1,15 @@
+/** Every stored layout. A new one is a file here, a line below, and where its tensors are recognised from names, a file in kernels/checkpoint/layouts. */
+import type { TensorInfo, TensorReader } from '../checkpoint';
+import type { StoredLayout, ValueReader } from './stored-layout';
+
+export const LAYOUTS: readonly StoredLayout[] = [];
+
+/**
+ * Opens an encoded tensor for reading values.
+ * @throws Error for a tensor without encoding, or with one that no layout knows (a reader and the registry disagree).
+ */
+export function storedValues(tensor: TensorInfo, reader: TensorReader): ValueReader {
+  const layout = LAYOUTS.find(({ id }) => id === tensor.encoding?.layout);
+  if (!layout) throw new Error(`no stored layout "${tensor.encoding?.layout}"`);
+  return layout.open(tensor, reader);
+}
