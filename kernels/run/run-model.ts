@@ -1,0 +1,40 @@
+/** Runs a model in onnxruntime: named arrays in, named arrays out. */
+import type { OnnxType } from '../graph/onnx-types';
+import { encodeOnnx, type OnnxModel } from '../graph/write-onnx';
+import { loadRuntime, type RuntimeSession } from './onnx-runtime';
+
+export type ArrayData = Float32Array | Float64Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array | Uint16Array;
+/** An array with its shape, row-major. BOOL is one byte each. */
+export interface NamedArray { readonly type: OnnxType; readonly shape: readonly number[]; readonly data: ArrayData }
+
+const RUNTIME_NAMES: Readonly<Partial<Record<OnnxType, string>>> = {
+  F32: 'float32', F64: 'float64', F16: 'float16', I64: 'int64', I32: 'int32', I16: 'int16', I8: 'int8', U8: 'uint8', U16: 'uint16', BOOL: 'bool',
+};
+
+export interface RunningModel {
+  /** @throws Error for inputs that do not fit the model. */
+  run(inputs: ReadonlyMap<string, NamedArray>): Promise<Map<string, NamedArray>>;
+  close(): Promise<void>;
+}
+
+/**
+ * Prepares a model for running.
+ *
+ * @param threads of one operator; 0 lets onnxruntime choose.
+ * @throws JobError when onnxruntime is not there, Error when it refuses the model.
+ */
+export async function startModel(model: OnnxModel, threads = 0): Promise<RunningModel> {
+  const runtime = loadRuntime();
+  const session: RuntimeSession = await runtime.InferenceSession.create(await encodeOnnx(model), { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3 });
+  return {
+    async run(inputs) {
+      const feeds = Object.fromEntries([...inputs].map(([name, { type, shape, data }]) => [name, new runtime.Tensor(RUNTIME_NAMES[type] ?? type, data, shape)]));
+      const results = await session.run(feeds);
+      return new Map(Object.entries(results).map(([name, tensor]) => {
+        const type = (Object.keys(RUNTIME_NAMES) as OnnxType[]).find((each) => RUNTIME_NAMES[each] === tensor.type) ?? 'F32';
+        return [name, { type, shape: tensor.dims, data: tensor.data as ArrayData }];
+      }));
+    },
+    close: () => session.release(),
+  };
+}
