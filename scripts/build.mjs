@@ -50,7 +50,9 @@ async function main() {
   const node = [
     ['extension', 'extension/main.ts', { external: ['vscode'] }],
     ['server', 'server/main.ts'],
-    ['cli', 'server/cli/main.ts', { banner: { js: '#!/usr/bin/env node' } }],
+    ['cli', 'server/cli/start.ts', { banner: { js: '#!/usr/bin/env node' } }],
+    ['cli-main', 'server/cli/main.ts'],
+    ['cli-inspect', 'server/cli/main-inspect.ts'],
     ['kernel', 'kernels/process/main.ts'],
     ['worker', 'kernels/process/worker.ts'],
   ];

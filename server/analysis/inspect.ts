@@ -1,6 +1,28 @@
 /** A checkpoint as a table, without any model. */
-import { elementCount, FLOAT_DTYPES, modelTensors, shownDtype, type Checkpoint, type TensorInfo } from '../../kernels/checkpoint/checkpoint';
+import path from 'node:path';
+import { CheckpointError, elementCount, FLOAT_DTYPES, modelTensors, shownDtype, type Checkpoint, type TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { CheckpointSummary } from '../protocol';
+import type { OpenCheckpoint } from './ports';
+import { UserError } from './user-error';
+
+/**
+ * Opens a checkpoint for somebody who named it.
+ * @param file as it was written: the message repeats it.
+ * @throws UserError with the reader's message when the file is refused; the signal's reason when aborted.
+ */
+export async function openForUser(file: string, open: OpenCheckpoint, signal?: AbortSignal): Promise<Checkpoint> {
+  try {
+    return await open(path.resolve(file), signal ? { signal } : {});
+  } catch (error) {
+    if (error instanceof CheckpointError) throw new UserError(`${file}: ${error.message}`, error.problem);
+    throw error;
+  }
+}
+
+/** @throws as {@link openForUser} does. */
+export async function inspectCheckpoint(file: string, open: OpenCheckpoint, signal?: AbortSignal): Promise<CheckpointSummary> {
+  return checkpointSummary(await openForUser(file, open, signal));
+}
 
 /** Elements of all tensors, those that share bytes counted once. */
 export function parameterCount(tensors: readonly TensorInfo[]): number {

@@ -5,7 +5,7 @@
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
 import { JobCancelled, type JobProgress, type WeightScan } from '../../kernels/jobs/job';
-import { CheckpointError, elementCount, FLOAT_DTYPES, modelTensors } from '../../kernels/checkpoint/checkpoint';
+import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import { weightLayers } from '../linking/link';
@@ -15,7 +15,7 @@ import { buildReport } from '../report/report-data';
 import type { Finding } from '../rules/rule';
 import { allocate, allocationSummary, recipeOf, type Allocation, type Budget } from './allocation';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
-import { checkpointSummary, scannable } from './inspect';
+import { checkpointSummary, openForUser, scannable } from './inspect';
 import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
 import type { MeasurementState, ModelAnalysis } from './model-analysis';
@@ -308,13 +308,8 @@ export class AnalysisService {
     return checkpointSummary(await this.openForUser(file, options.signal));
   }
 
-  private async openForUser(file: string, signal?: AbortSignal) {
-    try {
-      return await this.checkpoints.open(path.resolve(file), signal);
-    } catch (error) {
-      if (error instanceof CheckpointError) throw new UserError(`${file}: ${error.message}`, error.problem);
-      throw error;
-    }
+  private async openForUser(file: string, signal?: AbortSignal): Promise<Checkpoint> {
+    return openForUser(file, (path, options) => this.checkpoints.open(path, options?.signal), signal);
   }
 
   /**

@@ -1,4 +1,6 @@
 /** bitlens inspect: what a checkpoint holds, read from its header. */
+import { openCheckpoint } from '../../../kernels/checkpoint';
+import { inspectCheckpoint } from '../../analysis/inspect';
 import type { CheckpointSummary } from '../../protocol';
 import type { Verb } from '../context';
 import { bytesText, countText, plain, plural, shapeText, table } from '../output';
@@ -12,8 +14,7 @@ export const inspect: Verb = {
     notes: ['JSON: {format, tensors: [{name, dtype, shape, bytes}], parameters, problems: [{code, grade, message, fix, offset}], imports, metadata, path, bytes}'],
   },
   async run(context) {
-    const service = context.service();
-    const summary = await service.inspect(context.args.positionals[0]!, { signal: context.signal });
+    const summary = await inspectCheckpoint(context.args.positionals[0]!, openCheckpoint, context.signal);
     if (context.json) {
       const { format, tensors, parameters, problems, imports, metadata, path, bytes } = summary;
       context.printJson({ format, tensors: listed(tensors), parameters, problems, imports, metadata, path, bytes });
