@@ -1,6 +1,7 @@
 // Builds everything that is shipped: AssemblyScript kernels, then one esbuild bundle per process.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,15 +26,21 @@ export const nodeOptions = {
   logLevel: 'warning',
 };
 
-/** Compiles the AssemblyScript kernels to dist/kernels.wasm. */
+/** Compiles the AssemblyScript kernels to dist/kernels.wasm, unless they are what was compiled last: it takes longer than everything else. */
 export function buildWasm() {
-  const entry = path.join(root, 'kernels/wasm/assembly/index.ts');
+  const folder = path.join(root, 'kernels/wasm/assembly');
+  const entry = path.join(folder, 'index.ts');
   if (!existsSync(entry)) return;
-  execFileSync(process.execPath, [
-    path.join(root, 'node_modules/assemblyscript/bin/asc.js'), entry,
-    '--outFile', path.join(dist, 'kernels.wasm'),
-    '-O3', '--noAssert', '--enable', 'simd', '--runtime', 'stub', '--importMemory',
-  ], { stdio: 'inherit', cwd: root });
+  const compiler = path.join(root, 'node_modules/assemblyscript');
+  const flags = ['-O3', '--noAssert', '--enable', 'simd', '--runtime', 'stub', '--importMemory'];
+  const hash = createHash('sha256').update(JSON.stringify(flags)).update(readFileSync(path.join(compiler, 'package.json')));
+  for (const file of readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.ts')).sort()) hash.update(file).update(readFileSync(path.join(folder, file)));
+  const sources = hash.digest('hex');
+  const target = path.join(dist, 'kernels.wasm');
+  const stamp = path.join(dist, 'kernels.sources');
+  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return;
+  execFileSync(process.execPath, [path.join(compiler, 'bin/asc.js'), entry, '--outFile', target, ...flags], { stdio: 'inherit', cwd: root });
+  writeFileSync(stamp, sources);
 }
 
 /** Copies the parser's WebAssembly next to the bundles. */
