@@ -29,7 +29,7 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   options.signal?.throwIfAborted();
   return guarded(path, async () => {
     const file = chooseInFolder(resolve(path));
-    return withDerived(await openFile(file, context(limits, options.signal, 0)), null);
+    return withDerived(await openFile(file, context(limits, options.signal, 0)));
   });
 }
 

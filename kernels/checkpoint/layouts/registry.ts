@@ -1,20 +1,50 @@
-import type { Checkpoint, DerivedTensor, JsonValue } from '../checkpoint';
+import { dirname } from 'node:path';
+import type { Checkpoint, CheckpointProblem, DerivedTensor, JsonValue } from '../checkpoint';
+import { DEFAULT_LIMITS } from '../limits';
+import { ProblemList } from '../problems';
+import { awq } from './awq';
+import { gptq } from './gptq';
 import type { LayoutRecogniser } from './layout';
+import { quantizationConfig } from './quantization-config';
+import { lastPart, TensorTable } from './tensor-table';
 
 /** Every recogniser, the most particular first: a tensor belongs to the first layout that takes it. */
-export const RECOGNISERS: readonly LayoutRecogniser[] = [];
+export const RECOGNISERS: readonly LayoutRecogniser[] = [gptq, awq];
 
-/** Adds the weights that quantized layouts stand for, and what is wrong with them. */
-export function withDerived(checkpoint: Checkpoint, config: JsonValue | null): Checkpoint {
-  const taken = new Set<string>();
+const MARKS: ReadonlySet<string> = new Set(RECOGNISERS.flatMap(({ marks }) => marks.filter((mark) => !mark.startsWith('_'))));
+/** Marks that are the end of a last part: `experts.down_proj_blocks`. */
+const END_MARKS: readonly string[] = RECOGNISERS.flatMap(({ marks }) => marks.filter((mark) => mark.startsWith('_')));
+
+/** True when a name hints at a quantized layout: nearly every checkpoint needs no closer look. */
+function isMarked(name: string): boolean {
+  return MARKS.has(lastPart(name)) || END_MARKS.some((end) => name.endsWith(end));
+}
+
+/**
+ * Adds the weights that quantized layouts stand for, and what is wrong with them.
+ * @param config the model's quantization settings; absent: looked for in the metadata and beside the file, where anything hints at them
+ */
+export function withDerived(checkpoint: Checkpoint, config?: JsonValue | null): Checkpoint {
+  if (!checkpoint.tensors.some(({ name }) => isMarked(name))) return checkpoint;
+  const settings = config === undefined ? quantizationConfig(checkpoint.metadata, dirname(checkpoint.path)) : config;
   const derived: DerivedTensor[] = [...(checkpoint.derived ?? [])];
-  const problems = [...checkpoint.problems];
-  for (const weight of derived) for (const name of weight.replaces) taken.add(name);
-  for (const recogniser of RECOGNISERS) {
-    const found = recogniser.recognise(checkpoint, config, taken);
-    derived.push(...found.derived);
-    problems.push(...found.problems);
-    for (const weight of found.derived) for (const name of weight.replaces) taken.add(name);
+  const found: CheckpointProblem[] = [];
+  const table = new TensorTable(checkpoint);
+  try {
+    for (const weight of derived) table.take(weight.replaces);
+    for (const recogniser of RECOGNISERS) {
+      const recognised = recogniser.recognise(table, settings);
+      for (const weight of recognised.derived) {
+        derived.push(weight);
+        table.take(weight.replaces);
+      }
+      found.push(...recognised.problems);
+    }
+  } finally {
+    table.close();
   }
-  return derived.length === 0 && problems.length === checkpoint.problems.length ? checkpoint : { ...checkpoint, derived, problems };
+  if (derived.length === (checkpoint.derived?.length ?? 0) && found.length === 0) return checkpoint;
+  const problems = new ProblemList(DEFAULT_LIMITS.problems);
+  problems.addAll(found);
+  return { ...checkpoint, derived, problems: [...checkpoint.problems, ...problems.list()] };
 }

@@ -11,18 +11,23 @@ export const inspect: Verb = {
     summary: 'Lists what a checkpoint holds. Reads its header only, and never executes it.',
     positionals: [{ name: 'CHECKPOINT', help: 'safetensors file, index of shards, PyTorch file, or a folder with one' }],
     flags: [],
-    notes: ['JSON: {format, tensors: [{name, dtype, shape, bytes}], parameters, problems: [{code, grade, message, fix, offset}], imports, metadata, path, bytes}'],
+    notes: ['JSON: {format, tensors: [{name, dtype, shape, bytes}], weights: [{name, dtype, shape, bytes, format, replaces}] for quantized ones, parameters, problems: [{code, grade, message, fix, offset}], imports, metadata, path, bytes}'],
   },
   async run(context) {
     const summary = await inspectCheckpoint(context.args.positionals[0]!, openCheckpoint, context.signal);
     if (context.json) {
-      const { format, tensors, parameters, problems, imports, metadata, path, bytes } = summary;
-      context.printJson({ format, tensors: listed(tensors), parameters, problems, imports, metadata, path, bytes });
+      const { format, tensors, weights, parameters, problems, imports, metadata, path, bytes } = summary;
+      context.printJson({ format, tensors: listed(tensors), ...(weights ? { weights: quantized(weights) } : {}), parameters, problems, imports, metadata, path, bytes });
       return 0;
     }
     context.print(`${plain(summary.path, 1000)}: ${summary.format}, ${plural(summary.tensors.length, 'tensor')}, ${countText(summary.parameters)} parameters, ${bytesText(summary.bytes)}\n\n`);
     context.print(table([{ title: 'Tensor' }, { title: 'Dtype' }, { title: 'Shape' }, { title: 'Size', right: true }],
       summary.tensors.map((tensor) => [tensor.name || '(whole file)', tensor.dtype, shapeText(tensor.shape), bytesText(tensor.bytes)]), 72));
+    if (summary.weights && summary.weights.length > 0) {
+      context.print(`\n${plural(summary.weights.length, 'weight')} that several of these tensors stand for together:\n\n`);
+      context.print(table([{ title: 'Weight' }, { title: 'Stored as' }, { title: 'Shape' }, { title: 'Size', right: true }],
+        summary.weights.map((weight) => [weight.name, weight.dtype, shapeText(weight.shape), bytesText(weight.bytes)]), 72));
+    }
     for (const problem of summary.problems) {
       context.print(`\n${problem.code} ${problem.grade}: ${plain(problem.message, 500)}${problem.offset === undefined ? '' : ` (byte ${problem.offset})`}. ${plain(problem.fix, 500)}\n`);
     }
@@ -35,4 +40,8 @@ export const inspect: Verb = {
 /** One after another: there may be a million. */
 function* listed(tensors: CheckpointSummary['tensors']): Generator<object> {
   for (const { name, dtype, shape, bytes } of tensors) yield { name, dtype, shape, bytes };
+}
+
+function* quantized(weights: NonNullable<CheckpointSummary['weights']>): Generator<object> {
+  for (const { name, dtype, shape, bytes, format, replaces } of weights) yield { name, dtype, shape, bytes, ...(format === undefined ? {} : { format }), replaces };
 }
