@@ -1,17 +1,13 @@
 /**
  * One element of a block-scaled format, in float32 arithmetic as numpy and PyTorch do it: x / scale is a float32 division,
- * rounding is to nearest with ties to even, the dequantized value is float32(code x scale).
+ * rounding is to nearest with ties to even (codebooks: by their thresholds), the dequantized value is float32(code x scale).
  */
+import { codebookIndex, indexOfCode } from './codebook';
 import type { Element, ScaleStorage } from './format';
-import { BFLOAT16, FLOAT16, encodeMinifloat, decodeTable, roundHalfEven, roundToMinifloat } from '../numerics/minifloat';
+import { storedScale } from './scale';
+import { decodeMinifloat, encodeMinifloat, roundHalfEven, roundToMinifloat } from '../numerics/minifloat';
 
 const fround = Math.fround;
-
-/** The scale as it is stored; a scale that would be zero (an empty or vanishing block) is 1, and every value of the block is zero. */
-export function storedScale(scale: number, storage: ScaleStorage): number {
-  const stored = storage === 'f16' ? roundToMinifloat(FLOAT16, scale) : storage === 'bf16' ? roundToMinifloat(BFLOAT16, scale) : scale;
-  return stored > 0 ? stored : 1;
-}
 
 /** Asymmetric ranges end here, so that neither their span nor a dequantized value overflows float32. */
 const LARGEST_END = 2 ** 126;
@@ -21,39 +17,58 @@ const LARGEST_END = 2 ** 126;
  * Symmetric: absmax / divisor. Asymmetric: the range is widened to include zero, scale = (max - min) / divisor,
  * zero point = round(-min / scale) clamped to the codes; the range is cut at +-2^126.
  */
-export function scaleOfRange(element: Element, storage: ScaleStorage, minimum: number, maximum: number, clip: number): { scale: number; zeroPoint: number } {
+export function scaleOfRange(element: Element, storage: ScaleStorage, minimum: number, maximum: number, clip: number, outer = 1): { scale: number; zeroPoint: number } {
   const shrink = fround(clip);
   const low = fround((minimum < 0 ? minimum : 0) * shrink);
   const high = fround((maximum > 0 ? maximum : 0) * shrink);
   if (element.divisor === null) return { scale: 1, zeroPoint: 0 };
-  if (element.kind === 'float' || element.symmetric) {
-    return { scale: storedScale(fround((-low > high ? -low : high) / element.divisor), storage), zeroPoint: 0 };
-  }
+  if (!hasZeroPoint(element)) return { scale: storedScale(-low > high ? -low : high, element.divisor, storage, outer), zeroPoint: 0 };
   const [start, end] = [Math.max(low, -LARGEST_END), Math.min(high, LARGEST_END)];
-  const scale = storedScale(fround(fround(end - start) / element.divisor), storage);
+  const scale = storedScale(fround(end - start), element.divisor, storage, outer);
   const zeroPoint = Math.min(Math.max(roundHalfEven(fround(-start / scale)), element.low), element.high);
   return { scale, zeroPoint };
 }
 
-/** The code of one finite value, as a number. For floats it is the value before scaling; {@link storedCode} gives its bits. */
+/** Whether blocks of this element have a zero point. */
+export function hasZeroPoint(element: Element): element is Element & { readonly kind: 'int' } {
+  return element.kind === 'int' && !element.symmetric;
+}
+
+/** The code of one finite value, as a number. For floats and codebooks it is the value before scaling; {@link storedCode} gives its bits. */
 export function quantizeElement(element: Element, x: number, scale: number, zeroPoint: number): number {
   const t = fround(x / scale);
   if (element.kind === 'float') return roundToMinifloat(element.spec, t);
+  if (element.kind === 'codebook') return element.values[codebookIndex(element.thresholds, t)]!;
   const code = roundHalfEven(t) + zeroPoint;
   return code < element.low ? element.low : code > element.high ? element.high : code;
 }
 
 /** The float32 value that a code stands for. */
 export function dequantizeElement(element: Element, code: number, scale: number, zeroPoint: number): number {
-  return fround((element.kind === 'float' ? code : code - zeroPoint) * scale);
+  return fround((element.kind === 'int' ? code - zeroPoint : code) * scale);
 }
 
-/** What is stored for a code: the integer itself, or the bits of the small float. */
+/** What is stored for a code: the integer itself, or the bits of the small float or of the codebook's entry. */
 export function storedCode(element: Element, code: number): number {
-  return element.kind === 'float' ? encodeMinifloat(element.spec, code, true) : code;
+  if (element.kind === 'float') return encodeMinifloat(element.spec, code, true);
+  return element.kind === 'codebook' ? element.codes[element.values.indexOf(code)]! : code;
 }
 
-/** Inverse of {@link storedCode}. */
+/** The stored code of one finite value: `storedCode(quantizeElement(...))`. */
+export function encodeElement(element: Element, x: number, scale: number, zeroPoint: number): number {
+  if (element.kind === 'codebook') return element.codes[codebookIndex(element.thresholds, fround(x / scale))]!;
+  return storedCode(element, quantizeElement(element, x, scale, zeroPoint));
+}
+
+/** Inverse of {@link storedCode}. @returns NaN for bits that no value has */
 export function loadedCode(element: Element, stored: number): number {
-  return element.kind === 'float' ? decodeTable(element.spec)[stored]! : stored;
+  if (element.kind === 'float') return decodeMinifloat(element.spec, stored);
+  return element.kind === 'codebook' ? element.values[indexOfCode(element)[stored] ?? -1] ?? NaN : stored;
+}
+
+/** All values an element can have before scaling (integers: codes), in no particular order. */
+export function elementCodes(element: Element, codeBits: number): number[] {
+  if (element.kind === 'codebook') return Array.from(element.values);
+  if (element.kind === 'int') return Array.from({ length: element.high - element.low + 1 }, (_, i) => i + element.low);
+  return Array.from({ length: 2 ** codeBits }, (_, code) => decodeMinifloat(element.spec, code)).filter(Number.isFinite);
 }

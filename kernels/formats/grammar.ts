@@ -1,5 +1,6 @@
 /** The part of a format id that all block-scaled families share: granularity and scale storage. */
 import { FormatIdError, type Granularity, type ScaleStorage } from './format';
+import { SCALE_STORAGES } from './scale';
 
 export const MAX_GROUP = 65536;
 
@@ -10,16 +11,24 @@ export interface IdTail {
   readonly text: string;
 }
 
+/** Suffixes of scale storage: `s` and the name, except for f32, which is not written. */
+const SUFFIXES: ReadonlyMap<string, ScaleStorage> = new Map(
+  (Object.keys(SCALE_STORAGES) as ScaleStorage[]).filter((storage) => storage !== 'f32').map((storage) => [`s${storage}`, storage]),
+);
+
+/** The tail's grammar, for the grammars of families. */
+export const TAIL_GRAMMAR = `[-<tensor|channel|g<n>>][-<${[...SUFFIXES.keys()].join('|')}>]`;
+
 /**
- * Parses `[<tensor|channel|g<n>>][-sf16|-sbf16]`; a missing granularity is `channel`.
+ * Parses `[<tensor|channel|g<n>>][-s<storage>]`; a missing granularity is `unless`.
  * @throws FormatIdError naming the part that is wrong and what is allowed.
  */
-export function parseIdTail(id: string, parts: readonly string[]): IdTail {
-  let granularity: Granularity = { kind: 'channel' };
+export function parseIdTail(id: string, parts: readonly string[], unless: Granularity = { kind: 'channel' }): IdTail {
+  let granularity = unless;
   let scaleStorage: ScaleStorage = 'f32';
   const rest = [...parts];
   const first = rest[0];
-  if (first !== undefined && !/^sb?f16$/.test(first)) {
+  if (first !== undefined && !SUFFIXES.has(first)) {
     rest.shift();
     const group = /^g(\d{1,9})$/.exec(first);
     if (first === 'tensor' || first === 'channel') granularity = { kind: first };
@@ -28,16 +37,23 @@ export function parseIdTail(id: string, parts: readonly string[]): IdTail {
     else throw new FormatIdError(`"${id}": "${first}" is not a granularity; use tensor, channel or g<n> (for example g128)`);
   }
   const scale = rest.shift();
-  if (scale === 'sf16' || scale === 'sbf16') scaleStorage = scale === 'sf16' ? 'f16' : 'bf16';
-  else if (scale !== undefined) throw new FormatIdError(`"${id}": "${scale}" is not understood after the granularity; only sf16 or sbf16 (16-bit scales) may follow`);
+  if (scale !== undefined) {
+    const storage = SUFFIXES.get(scale);
+    if (!storage) throw new FormatIdError(`"${id}": "${scale}" is not understood after the granularity; only a scale storage may follow: ${[...SUFFIXES.keys()].join(', ')}`);
+    scaleStorage = storage;
+  }
   if (rest.length > 0) throw new FormatIdError(`"${id}": nothing may follow "${scale}"`);
-  const text = (granularity.kind === 'group' ? `g${granularity.size}` : granularity.kind) + (scaleStorage === 'f32' ? '' : `-s${scaleStorage}`);
-  return { granularity, scaleStorage, text };
+  return { granularity, scaleStorage, text: tailText(granularity, scaleStorage) };
+}
+
+/** Canonical text of a tail. */
+export function tailText(granularity: Granularity, scaleStorage: ScaleStorage): string {
+  return (granularity.kind === 'group' ? `g${granularity.size}` : granularity.kind) + (scaleStorage === 'f32' ? '' : `-s${scaleStorage}`);
 }
 
 /** `per group of 128`, for titles. */
-export function granularityTitle(tail: IdTail): string {
+export function granularityTitle(tail: Pick<IdTail, 'granularity' | 'scaleStorage'>): string {
   const { granularity, scaleStorage } = tail;
   const where = granularity.kind === 'tensor' ? 'per tensor' : granularity.kind === 'channel' ? 'per output channel' : `per group of ${granularity.size}`;
-  return scaleStorage === 'f32' ? where : `${where}, ${scaleStorage} scales`;
+  return scaleStorage === 'f32' ? where : `${where}, ${SCALE_STORAGES[scaleStorage].title}`;
 }

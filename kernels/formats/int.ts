@@ -5,7 +5,8 @@
  */
 import { FormatIdError, type FormatFamily } from './format';
 import { blockScaledFormat } from './block-scaled';
-import { granularityTitle, parseIdTail } from './grammar';
+import { SCALE_STORAGES } from './scale';
+import { granularityTitle, parseIdTail, TAIL_GRAMMAR } from './grammar';
 
 const SYMMETRY_TITLES = { sym: 'symmetric', symr: 'symmetric, restricted range', asym: 'asymmetric' } as const;
 type Symmetry = keyof typeof SYMMETRY_TITLES;
@@ -13,12 +14,16 @@ type Symmetry = keyof typeof SYMMETRY_TITLES;
 export const intFamily: FormatFamily = {
   name: 'int',
   title: 'Integers',
-  grammar: 'int<2..8>[-<sym|symr|asym>][-<tensor|channel|g<n>>][-<sf16|sbf16>]; int4 alone is int4-sym-channel',
+  grammar: `int<2..8>[-<sym|symr|asym>]${TAIL_GRAMMAR}; int4 alone is int4-sym-channel`,
   listed: [
     ...[2, 3, 4, 5, 6, 7, 8].flatMap((bits) => [`int${bits}-sym-tensor`, `int${bits}-sym-channel`, `int${bits}-sym-g128`]),
     'int4-sym-g32', 'int4-sym-g64', 'int4-sym-g128-sf16', 'int8-symr-channel', 'int4-symr-g128',
     ...[2, 3, 4, 8].flatMap((bits) => [`int${bits}-asym-channel`, `int${bits}-asym-g128`]),
   ],
+  layout: 'codes of b bits, low bits first: | c0 | c1 | c2 ... (signed codes stored with 2^(b-1) added); one scale (asym: and a zero point of b bits) per block',
+  oracle: 'numpy float32 (scales, codes and values); compressed-tensors (packed layout of 1 to 8 bits); onnx node models of QuantizeLinear',
+  source: 'Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018',
+  ladders: ['sym', 'asym'].flatMap((symmetry) => ['channel', 'g128'].map((blocks) => [2, 3, 4, 5, 6, 7, 8].map((bits) => `int${bits}-${symmetry}-${blocks}`))),
   parse(id) {
     const parts = id.split('-');
     const head = /^int(\d+)$/.exec(parts[0]!);
@@ -31,6 +36,7 @@ export const intFamily: FormatFamily = {
     const named = parts[1] !== undefined && Object.hasOwn(SYMMETRY_TITLES, parts[1]);
     const symmetry: Symmetry = named ? (parts[1] as Symmetry) : 'sym';
     const tail = parseIdTail(id, parts.slice(named ? 2 : 1));
+    if (symmetry === 'asym' && SCALE_STORAGES[tail.scaleStorage].outer !== null) throw new FormatIdError(`"${id}": scales under another scale are for symmetric formats`);
     const half = 2 ** (bits - 1);
     return blockScaledFormat({
       id: `int${bits}-${symmetry}-${tail.text}`,

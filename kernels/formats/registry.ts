@@ -1,10 +1,13 @@
 /** Every format family, and the one place that turns an id into a format. */
 import { FormatIdError, type FormatFamily, type NumberFormat } from './format';
 import { float16Family } from './float16';
-import { fp8Family } from './fp8';
+import { afpqFamily } from './afpq';
+import { bnbFamily } from './bnb';
 import { intFamily } from './int';
+import { fp8Family, fpFamily } from './minifloat';
+import { mxFamily } from './mx';
 
-export const families: readonly FormatFamily[] = [intFamily, fp8Family, float16Family];
+export const families: readonly FormatFamily[] = [intFamily, fp8Family, fpFamily, float16Family, mxFamily, bnbFamily, afpqFamily];
 
 const parsed = new Map<string, NumberFormat>();
 

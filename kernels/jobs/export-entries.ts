@@ -1,13 +1,14 @@
 /** The tensors of an exported checkpoint: what each is called, how it is laid out, and its bytes, streamed. */
 import { DTYPE_BITS, elementCount, type DType, type SafetensorsEntry, type TensorInfo, type TensorReader } from '../checkpoint';
 import { blockLayout, tileLength, tilesOf } from '../formats/blocks';
-import type { BlockScales, Quantized } from '../formats/format';
+import { isBlockScaled, type BlockScaledFormat, type BlockScales, type Quantized } from '../formats/format';
 import { packColumns, packedWords, packRows } from '../formats/pack';
 import { encodeFloats } from '../numerics/codecs';
 import { storedValues } from '../stored/registry';
 import type { KernelOps } from '../wasm/ops';
 import { JobError } from './job';
 import type { QuantizedWeight } from './quantize';
+import { bandView, heldBands, loadBand } from './held-pass';
 import { TileLoader } from './tile-loader';
 
 /** What writing needs while it streams: the reader, this thread's kernels, and a pause in which cancelling is noticed. */
@@ -17,6 +18,7 @@ export interface EntryContext {
   readonly memoryCapBytes: number;
   /** Lets messages in and reports progress. @param bytes read since the last call. @throws JobCancelled */
   pause(bytes: number): Promise<void>;
+  throwIfCancelled(): void;
 }
 
 const COPY_BYTES = 2 ** 20;
@@ -64,17 +66,25 @@ function decodedEntry(name: string, tensor: TensorInfo, context: EntryContext): 
   };
 }
 
-/** The codes of a weight, tile by tile in the order of its matrix view. */
+/** The codes of a weight, run by run in the order of its matrix view. */
 async function eachTile(quantized: QuantizedWeight, context: EntryContext, take: (codes: Quantized, start: number) => void): Promise<void> {
-  const { weight: { tensor, layout }, format } = quantized;
+  const { weight: { tensor, layout }, format, rule } = quantized;
   const loader = new TileLoader(context.reader, context.ops, tensor, layout);
+  const bytesOf = (length: number): number => (length * DTYPE_BITS[tensor.dtype]) / 8;
+  if (!isBlockScaled(format)) {
+    for (const band of heldBands(layout, format)) {
+      take(format.encode(loadBand(loader, layout, band), bandView(layout, band), rule, context.throwIfCancelled), band.start);
+      await context.pause(bytesOf(band.length));
+    }
+    return;
+  }
   const { size } = blockLayout(layout, format.granularity);
   for (const tile of tilesOf(layout, tileLength(layout, format.granularity))) {
     loader.load(tile, true);
     const values = context.ops.values.slice(0, tile.length);
     const tileView = tile.length < layout.cols ? { rows: 1, cols: tile.length } : { rows: tile.length / layout.cols, cols: layout.cols };
     take(format.encodeWith(values, tileView, scalesOfTile(quantized, tile.start, tile.length, size)), tile.start);
-    await context.pause((tile.length * DTYPE_BITS[tensor.dtype]) / 8);
+    await context.pause(bytesOf(tile.length));
   }
 }
 
@@ -120,16 +130,20 @@ export function dequantizedEntry(name: string, quantized: QuantizedWeight, conte
   };
 }
 
+/** A weight in a format that the packed layout has. */
+export type PackableWeight = QuantizedWeight & { readonly format: BlockScaledFormat };
+
 /**
  * Whether compressed-tensors can hold this weight: integers, in a matrix named `weight` with output channels first. Its readers
  * give packed tensors to nn.Linear and nn.Embedding only, and unpack no kernel of a convolution to the values that were packed.
  */
-export function canPack({ format, weight: { layout, tensor } }: QuantizedWeight): boolean {
-  return format.element.kind === 'int' && layout.contiguous && tensor.shape.length === 2 && /(^|\.)weight$/.test(tensor.name);
+export function canPack(quantized: QuantizedWeight): quantized is PackableWeight {
+  const { format, weight: { layout, tensor } } = quantized;
+  return isBlockScaled(format) && format.element.kind === 'int' && format.codeBits <= 8 && ['f32', 'f16', 'bf16'].includes(format.scaleStorage) && layout.contiguous && tensor.shape.length === 2 && /(^|\.)weight$/.test(tensor.name);
 }
 
 /** The four (five with zero points) tensors that compressed-tensors `pack-quantized` makes of a weight. */
-export function packedEntries(name: string, quantized: QuantizedWeight, context: EntryContext): SafetensorsEntry[] {
+export function packedEntries(name: string, quantized: PackableWeight, context: EntryContext): SafetensorsEntry[] {
   const { weight: { tensor, layout }, format, scales } = quantized;
   const bits = format.codeBits;
   // Asymmetric codes are unsigned already; signed ones are stored with half the range added.

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { DTYPE_BITS, elementCount, modelTensors, openCheckpoint, TensorReader, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
 import { blockLayout } from '../formats/blocks';
 import { kernelOps } from '../wasm/load';
-import { canPack, copyEntry, dequantizedEntry, packedEntries, type EntryContext } from './export-entries';
+import { canPack, copyEntry, dequantizedEntry, packedEntries, type EntryContext, type PackableWeight } from './export-entries';
 import { JobCancelled, JobError, type JobContext, type QuantizeParams, type QuantizeResult } from './job';
 import type { QuantizedWeight } from './quantize';
 import { filesOf } from './weights';
@@ -24,6 +24,7 @@ export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly
     reader,
     ops: await kernelOps(),
     memoryCapBytes: context.memoryCapBytes,
+    throwIfCancelled: () => { context.throwIfCancelled(); },
     async pause(bytes) {
       done += bytes;
       context.progress(Math.min(done, total), total, label);
@@ -101,11 +102,11 @@ function exportNames(checkpoint: Checkpoint, weights: readonly QuantizedWeight[]
   return { nameOf, note: `names are the keys of ${container}` };
 }
 
-function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: EntryContext): { entries: SafetensorsEntry[]; packed: QuantizedWeight[]; notes: string[] } {
+function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: EntryContext): { entries: SafetensorsEntry[]; packed: PackableWeight[]; notes: string[] } {
   const byTensor = new Map(weights.map((weight) => [weight.task.tensor, weight]));
   const byPlace = new Map(weights.flatMap((weight) => { const place = placeOf(weight.weight.tensor); return place ? [[place, weight] as const] : []; }));
   const notes: string[] = [];
-  const packed: QuantizedWeight[] = [];
+  const packed: PackableWeight[] = [];
   const unpacked: string[] = [];
   const { nameOf, note } = exportNames(checkpoint, weights);
   // Beside the model's own dict (sparse optimizer state, for example) what cannot be read is left out; in it, it is an error.
@@ -150,7 +151,7 @@ function metadataOf(checkpoint: Checkpoint, params: ExportParams, config: string
 }
 
 /** The `quantization_config` that readers of compressed-tensors checkpoints expect in config.json: one group per kind of scheme. */
-function quantizationConfig(weights: readonly QuantizedWeight[]): string {
+function quantizationConfig(weights: readonly PackableWeight[]): string {
   const groups = new Map<string, { weights: object; targets: string[] }>();
   for (const { format, weight: { layout }, task } of weights) {
     const grouped = format.granularity?.kind === 'group' && blockLayout(layout, format.granularity).size !== layout.cols;

@@ -20,6 +20,6 @@ export function formatError(format: NumberFormat, view: WeightView, rule: ScaleR
     cosine: signal > 0 && left > signal * NOTHING_LEFT ? Math.max(-1, Math.min(1, product / Math.sqrt(signal * left))) : null,
     bitsPerWeight: cost.bitsPerWeight,
     bytes: Math.ceil(cost.totalBits / 8),
-    scaleRule: format.granularity === null ? 'absmax' : rule,
+    scaleRule: format.scaleRules.includes(rule) ? rule : 'absmax',
   };
 }

@@ -6,13 +6,14 @@
  * than a tile. Sums are merged in tile order: the result does not depend on the number of workers.
  */
 import type { Checkpoint } from '../checkpoint';
-import { isLongBlock, tileLength, tilesOf, type Tile } from '../formats/blocks';
-import type { BlockScaledFormat, BlockScales, ScaleRule } from '../formats/format';
+import { isLongBlock, TILE_WEIGHTS, tileLength, tilesOf, type Tile } from '../formats/blocks';
+import { isBlockScaled, type BlockScaledFormat, type BlockScales, type ScaleRule } from '../formats/format';
 import { parseFormat } from '../formats/registry';
 import type { ErrorSums } from '../wasm/errors.ref';
+import { heldBands, refuseOversized } from './held-pass';
 import type { JobContext } from './job';
 import { blockScaled, totalErrors, type ErrorsResult, type FormatRequest, type ScanTask, type ScanTaskResult, type WholeResult } from './scan-tasks';
-import { byTileLength, longBlockRange, longBlockScales } from './weight-passes';
+import { byTileLength, longBlockRange, longBlockScales, summaryOuter } from './weight-passes';
 import { summarise, type WeightSummary } from './weight-summary';
 import { filesOf, type ResolvedWeight } from './weights';
 
@@ -32,35 +33,71 @@ interface Format { readonly format: BlockScaledFormat; readonly request: FormatR
 /** Tasks for one weight with what to do with their results. */
 interface Step { readonly task: ScanTask; readonly credit: number; take(result: ScanTaskResult): void }
 
+/**
+ * @returns for each request, errors and scales in the order of its formats; scales are null for formats that are not block-scaled
+ * @throws JobError when a format must hold more of a weight than memory allows
+ */
 export async function measureWeights(checkpoint: Checkpoint, requests: readonly MeasureRequest[], context: JobContext): Promise<MeasuredWeight[]> {
   const files = filesOf(checkpoint);
-  const measured: MeasuredWeight[] = new Array(requests.length);
-  const total = requests.reduce((sum, { weight }) => sum + 2 * weight.weights, 0);
+  const split = requests.map(({ weight, formats }) => ({
+    weight, formats, streamed: formats.filter(({ id }) => isBlockScaled(parseFormat(id))), held: formats.filter(({ id }) => !isBlockScaled(parseFormat(id))),
+  }));
+  for (const { weight, held } of split) for (const { id } of held) refuseOversized(weight, parseFormat(id), context);
+  const heldCredit = (weight: ResolvedWeight): number => HELD_CREDIT * weight.weights;
+  const total = split.reduce((sum, { weight, held }) => sum + 2 * weight.weights + held.length * heldCredit(weight), 0);
   let done = 0;
   const run = async (label: string, steps: readonly Step[]): Promise<void> => {
     if (steps.length === 0) return;
-    const results = await context.map<ScanTask, ScanTaskResult>('scan', steps.map(({ task }) => task), (task) => task.work, (index) => {
+    const results = await context.map<ScanTask, ScanTaskResult>('scan', steps.map(({ task }) => task), (task) => (task.pass === 'held' ? HELD_CREDIT : 1) * task.work, (index) => {
       done += steps[index]!.credit;
       context.progress(done, total, label);
     });
     results.forEach((result, i) => { steps[i]!.take(result); });
   };
 
+  const measured: MeasuredWeight[] = new Array(requests.length);
   const large: LargeWeight[] = [];
   const small: Step[] = [];
-  requests.forEach(({ weight, formats }, i) => {
+  split.forEach(({ weight, streamed }, i) => {
     if (tilesOf(weight.layout, tileLength(weight.layout, null)).length > TILES_PER_TASK) {
-      large.push(new LargeWeight(files, weight, formats, (result) => { measured[i] = result; }));
+      large.push(new LargeWeight(files, weight, streamed, (result) => { measured[i] = result; }));
       return;
     }
-    const task: ScanTask = { pass: 'whole', checkpoint: files, tensor: weight.tensor, layout: weight.layout, work: weight.weights, formats };
+    const task: ScanTask = { pass: 'whole', checkpoint: files, tensor: weight.tensor, layout: weight.layout, work: weight.weights, formats: streamed };
     small.push({ task, credit: 2 * weight.weights, take: (result) => { if (result.pass === 'whole') measured[i] = result; } });
   });
   await run('Reading weights', [...large.flatMap((weight) => weight.statisticsSteps()), ...small]);
   await run('Searching clip ranges', large.flatMap((weight) => weight.searchSteps()));
   await run('Measuring errors', large.flatMap((weight) => weight.errorSteps()));
   for (const weight of large) weight.finish();
-  return measured;
+
+  const bands = split.map(({ held }) => held.map((): (readonly ErrorSums[])[] => []));
+  await run('Encoding and decoding', split.flatMap(({ weight, held }, i) => held.flatMap((format, k) => {
+    const all = heldBands(weight.layout, parseFormat(format.id));
+    const per = Math.max(1, Math.floor((TILES_PER_TASK * TILE_WEIGHTS) / all[0]!.length));
+    return Array.from({ length: Math.ceil(all.length / per) }, (_, at): Step => {
+      const some = all.slice(at * per, (at + 1) * per);
+      const work = some.reduce((sum, { length }) => sum + length, 0);
+      const task: ScanTask = { pass: 'held', checkpoint: files, tensor: weight.tensor, layout: weight.layout, work, bands: some, format };
+      return { task, credit: HELD_CREDIT * work, take: (result) => { if (result.pass === 'held') bands[i]![k]!.push(result.errors); } };
+    });
+  })));
+  return split.map(({ formats, streamed, held }, i) => {
+    if (held.length === 0) return measured[i]!;
+    const [errors, scales] = [measured[i]!.errors, measured[i]!.scales];
+    return {
+      ...measured[i]!,
+      errors: formats.map((format) => (streamed.includes(format) ? errors[streamed.indexOf(format)]! : bands[i]![held.indexOf(format)]!.flat().reduce(addSums, { squared: 0, cross: 0 }))),
+      scales: formats.map((format) => (streamed.includes(format) ? scales[streamed.indexOf(format)]! : null)),
+    };
+  });
+}
+
+/** Work of encoding and decoding a weight, in passes of the fused kernels. */
+const HELD_CREDIT = 8;
+
+function addSums(a: ErrorSums, b: ErrorSums): ErrorSums {
+  return { squared: a.squared + b.squared, cross: a.cross + b.cross };
 }
 
 /** A weight that several tasks share, from pass to pass. */
@@ -113,8 +150,10 @@ class LargeWeight {
       const results: ErrorsResult[] = [];
       this.groups.push({ group, results });
       return this.chunks(length).map((tiles): Step => {
+        const [firstRow, lastRow] = [Math.floor(tiles[0]!.start / layout.cols), Math.floor((tiles.at(-1)!.start + tiles.at(-1)!.length - 1) / layout.cols)];
+        const outerOf = (outer: Float32Array | null): Float32Array | null => (outer && outer.length > 1 ? outer.slice(firstRow, lastRow + 1) : outer);
         const task: ScanTask = {
-          pass: 'errors', tiles, formats: group.map(({ request, index }) => ({ ...request, long: this.long.get(index) ?? null })),
+          pass: 'errors', tiles, formats: group.map(({ request, format, index }) => ({ ...request, long: this.long.get(index) ?? null, outer: outerOf(summaryOuter(layout, summary, format)) })),
           zScore: pass === 0 ? { mean: summary.moments.mean, std: summary.std } : null, ...this.base(tiles),
         };
         return { task, credit: pass === 0 ? task.work : 0, take: (result) => { if (result.pass === 'errors') results.push(result); } };

@@ -3,7 +3,7 @@
  * Weights are measured on the workers as in a scan; the scales they find are the ones that are exported.
  */
 import type { TensorInfo } from '../checkpoint';
-import type { BlockScaledFormat, BlockScales, ScaleRule } from '../formats/format';
+import type { BlockScales, NumberFormat, ScaleRule } from '../formats/format';
 import { methodOfKind } from '../methods/registry';
 import type { PtqMethod } from '../methods/method';
 import { formatError } from './format-error';
@@ -11,21 +11,23 @@ import { exportCheckpoint } from './export';
 import { JobError, type Job, type JobContext, type QuantizeParams, type QuantizeResult, type QuantizeTask } from './job';
 import { measureWeights, type MeasuredWeight } from './measure';
 import { assertUnchanged } from './scan';
-import { blockScaled, type FormatRequest } from './scan-tasks';
+import type { FormatRequest } from './scan-tasks';
 import { formatForJob, openForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
 
 /** A weight, what it becomes, and (for an export) its scales. */
 export interface QuantizedWeight {
   readonly task: QuantizeTask;
   readonly weight: ResolvedWeight;
-  readonly format: BlockScaledFormat;
+  readonly format: NumberFormat;
+  /** Of block-scaled formats; others find what they need when they encode. */
   readonly scales: BlockScales | null;
+  readonly rule: ScaleRule;
 }
 
 /** A method whose whole effect is how scales are found: weights stream through it and are never held. */
 type StreamingMethod = PtqMethod & { readonly scaleRule: ScaleRule };
 
-interface Planned { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: BlockScaledFormat; readonly method: StreamingMethod }
+interface Planned { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: NumberFormat; readonly method: StreamingMethod }
 
 export const quantizeJob: Job<'quantize'> = {
   kind: 'quantize',
@@ -35,7 +37,7 @@ export const quantizeJob: Job<'quantize'> = {
     const checkpoint = await openForJob(params.checkpoint);
     const byName = tensorsByName(checkpoint);
     const planned = params.tasks.map((task): Planned => {
-      const format = blockScaled(formatForJob(task.format));
+      const format = formatForJob(task.format);
       const method = methodForJob(task);
       const weight = resolveWeight(checkpoint, byName, task);
       if (typeof weight === 'string') throw new JobError(`${task.key}: ${weight}; leave this layer out`);
@@ -51,15 +53,15 @@ export const quantizeJob: Job<'quantize'> = {
     });
     const totals = totalsOf(planned);
     if (keepScales) refuseNonFinite(planned, measured);
-    const exported = params.export && await exportCheckpoint(checkpoint, planned.map(({ task, weight, format }, i): QuantizedWeight =>
-      ({ task, weight, format, scales: measured[i]!.scales.at(-1)! })), params.export, context);
+    const exported = params.export && await exportCheckpoint(checkpoint, planned.map(({ task, weight, format, method }, i): QuantizedWeight =>
+      ({ task, weight, format, scales: measured[i]!.scales.at(-1)!, rule: method.scaleRule })), params.export, context);
     await assertUnchanged(checkpoint);
     return { layers, ...totals, seconds: (performance.now() - started) / 1000, ...(exported ? { export: exported } : {}) };
   },
 };
 
 /** Round-to-nearest first, then what the method does where that differs. */
-function requestsOf(format: BlockScaledFormat, { scaleRule: rule }: StreamingMethod, keepScales: boolean): FormatRequest[] {
+function requestsOf(format: NumberFormat, { scaleRule: rule }: StreamingMethod, keepScales: boolean): FormatRequest[] {
   if (rule === 'absmax') return [{ id: format.id, rule, keepScales }];
   return [{ id: format.id, rule: 'absmax' }, { id: format.id, rule, keepScales }];
 }

@@ -5,8 +5,9 @@ import { isBlockScaled, type BlockScaledFormat, type BlockScales, type NumberFor
 import { parseFormat } from '../formats/registry';
 import type { ErrorSums } from '../wasm/errors.ref';
 import { kernelOps } from '../wasm/load';
+import { heldPass } from './held-pass';
 import { TileLoader } from './tile-loader';
-import { byTileLength, errorPass, longBlockRange, longBlockScales, scaleSink, searchPass, statisticsPass, type PassFormat, type Poll, type TileErrors } from './weight-passes';
+import { byTileLength, errorPass, longBlockRange, longBlockScales, scaleSink, searchPass, statisticsPass, summaryOuter, type LongRange, type PassFormat, type Poll, type TileErrors } from './weight-passes';
 import { summarise, type TilePart, type WeightSummary } from './weight-summary';
 import { withCheckpointErrors } from './weights';
 
@@ -40,16 +41,23 @@ export interface SearchTask extends TensorTask {
   readonly pass: 'search';
   readonly tiles: readonly Tile[];
   readonly formats: readonly string[];
-  /** Finite range of the block that each tile belongs to: [minimum, maximum] per format, per tile. */
-  readonly ranges: readonly (readonly (readonly [number, number])[])[];
+  /** Finite range of the block that each tile belongs to, per format, per tile. */
+  readonly ranges: readonly (readonly LongRange[])[];
 }
 export interface ErrorsTask extends TensorTask {
   readonly pass: 'errors';
   readonly tiles: readonly Tile[];
-  readonly formats: readonly (FormatRequest & { readonly long: BlockScales | null })[];
+  /** `outer`: the scales above the block scales, of the tensor or of the rows of these tiles. */
+  readonly formats: readonly (FormatRequest & { readonly long: BlockScales | null; readonly outer: Float32Array | null })[];
   readonly zScore: { readonly mean: number; readonly std: number } | null;
 }
-export type ScanTask = WholeTask | StatisticsTask | SearchTask | ErrorsTask;
+/** Encode and decode of runs of a weight in a format that is not block-scaled. */
+export interface HeldTask extends TensorTask {
+  readonly pass: 'held';
+  readonly bands: readonly Tile[];
+  readonly format: FormatRequest;
+}
+export type ScanTask = WholeTask | StatisticsTask | SearchTask | ErrorsTask | HeldTask;
 
 export interface WholeResult {
   readonly pass: 'whole';
@@ -70,7 +78,8 @@ export type ScanTaskResult =
   | WholeResult
   | { readonly pass: 'statistics'; readonly parts: readonly TilePart[] }
   | { readonly pass: 'search'; readonly squared: readonly (readonly Float64Array[])[] }
-  | ErrorsResult;
+  | ErrorsResult
+  | { readonly pass: 'held'; readonly errors: readonly ErrorSums[] };
 
 export function blockScaled(format: NumberFormat): BlockScaledFormat {
   if (!isBlockScaled(format)) throw new Error(`${format.id} has no streaming pass`);
@@ -103,6 +112,7 @@ export async function runScanTask(task: ScanTask, context: { throwIfCancelled():
         case 'search': return { pass: 'search' as const, squared: searchOf(task, loader, poll) };
         case 'errors': return errorsOf(task, loader, poll);
         case 'whole': return wholeOf(task, loader, poll);
+        case 'held': return { pass: 'held' as const, errors: heldPass(loader, task.layout, parseFormat(task.format.id), task.format.rule, task.bands, poll) };
       }
     });
   } finally {
@@ -115,9 +125,9 @@ function searchOf(task: SearchTask, loader: TileLoader, poll: Poll): Float64Arra
   return searchPass(loader, task.tiles, formats, (format, tile) => task.ranges[formats.indexOf(format)]![task.tiles.indexOf(tile)]!, poll);
 }
 
-function passFormat(layout: WeightLayout, request: FormatRequest, long: BlockScales | null, weights: number): PassFormat {
+function passFormat(layout: WeightLayout, request: FormatRequest, long: BlockScales | null, outer: Float32Array | null, first: number, weights: number): PassFormat {
   const format = blockScaled(parseFormat(request.id));
-  return { format, rule: request.rule, long, sink: request.keepScales && !long ? scaleSink(layout, format, weights) : null };
+  return { format, rule: request.rule, long, outer, firstRow: Math.floor(first / layout.cols), sink: request.keepScales && !long ? scaleSink(layout, format, weights) : null };
 }
 
 /** Scales that a pass has: those it was given, or those it found. */
@@ -126,7 +136,7 @@ function scalesOf({ long, sink }: PassFormat): BlockScales | null {
 }
 
 function errorsOf(task: ErrorsTask, loader: TileLoader, poll: Poll): ErrorsResult {
-  const formats = task.formats.map((request) => passFormat(task.layout, request, request.long, task.work));
+  const formats = task.formats.map((request) => passFormat(task.layout, request, request.long, request.outer, task.tiles[0]!.start, task.work));
   const tiles = errorPass(loader, task.layout, task.tiles, formats, task.zScore, poll);
   return { pass: 'errors', tiles, scales: formats.map((format) => (format.long ? null : scalesOf(format))) };
 }
@@ -140,7 +150,7 @@ function wholeOf(task: WholeTask, loader: TileLoader, poll: Poll): WholeResult {
     const searched = request.rule === 'mse' && isLongBlock(layout, format.granularity)
       ? searchPass(loader, tiles, [format], (each, tile) => longBlockRange(layout, summary, each, tile), poll).map((squared, i) => ({ tile: tiles[i]!, squared: squared[0]! }))
       : [];
-    return { index, ...passFormat(layout, request, longBlockScales(layout, summary, format, request.rule, searched), task.work) };
+    return { index, ...passFormat(layout, request, longBlockScales(layout, summary, format, request.rule, searched), summaryOuter(layout, summary, format), 0, task.work) };
   });
   const errors: ErrorSums[] = new Array(formats.length);
   let [one, six] = [0, 0];

@@ -1,10 +1,9 @@
 /** Scan: statistics of every weight and its error in every format, streamed from disk (see measure.ts). */
 import { TensorReader, type Checkpoint } from '../checkpoint';
-import type { BlockScaledFormat, ScaleRule } from '../formats/format';
+import type { NumberFormat, ScaleRule } from '../formats/format';
 import { formatError } from './format-error';
 import { JobError, type FormatError, type Job, type JobContext, type ScanParams, type ScanResult, type WeightScan } from './job';
 import { isScaleRule, measureWeights, type MeasuredWeight } from './measure';
-import { blockScaled } from './scan-tasks';
 import { weightStatistics } from './weight-summary';
 import { formatForJob, openForJob, resolveWeight, tensorsByName, withCheckpointErrors, type ResolvedWeight } from './weights';
 
@@ -12,7 +11,7 @@ export const scanJob: Job<'scan'> = {
   kind: 'scan',
   async run(params: ScanParams, context: JobContext): Promise<ScanResult> {
     const started = performance.now();
-    const formats = params.formats.map(formatForJob).map(blockScaled);
+    const formats = params.formats.map(formatForJob);
     const { scaleRule } = params;
     if (!isScaleRule(scaleRule)) throw new JobError(`"${String(scaleRule)}" is not a scale rule; use absmax or mse`);
     const checkpoint = await openForJob(params.checkpoint);
@@ -48,7 +47,7 @@ export function assertUnchanged(checkpoint: Checkpoint): Promise<void> {
   });
 }
 
-function weightScan(weight: ResolvedWeight, measured: MeasuredWeight, ids: readonly string[], formats: readonly BlockScaledFormat[], rule: ScaleRule): WeightScan {
+function weightScan(weight: ResolvedWeight, measured: MeasuredWeight, ids: readonly string[], formats: readonly NumberFormat[], rule: ScaleRule): WeightScan {
   const { layout, spec } = weight;
   const { summary } = measured;
   const byFormat: Record<string, FormatError> = {};

@@ -22,6 +22,17 @@ export const E5M2: MinifloatSpec = { name: 'float8_e5m2', exponentBits: 5, manti
 export const E4M3FNUZ: MinifloatSpec = { name: 'float8_e4m3fnuz', exponentBits: 4, mantissaBits: 3, bias: 8, maxFinite: 240, specials: 'fnuz' };
 export const E5M2FNUZ: MinifloatSpec = { name: 'float8_e5m2fnuz', exponentBits: 5, mantissaBits: 2, bias: 16, maxFinite: 57344, specials: 'fnuz' };
 
+/** The type of this split, bias and meaning of the top codes, with its largest finite value. */
+export function minifloatSpec(exponentBits: number, mantissaBits: number, bias: number, specials: MinifloatSpec['specials']): MinifloatSpec {
+  const top = 2 ** exponentBits - 1 - bias;
+  const full = 2 - 2 ** -mantissaBits;
+  // `fn` gives up the all-ones code, `ieee` the whole top exponent.
+  const maxFinite = specials === 'ieee' ? full * 2 ** (top - 1)
+    : specials !== 'fn' ? full * 2 ** top
+      : mantissaBits > 0 ? (full - 2 ** -mantissaBits) * 2 ** top : 2 ** (top - 1);
+  return { name: `e${exponentBits}m${mantissaBits}b${bias}${specials}`, exponentBits, mantissaBits, bias, maxFinite, specials };
+}
+
 /** Nearest integer, ties to even. Exact for |x| < 2^52. */
 export function roundHalfEven(x: number): number {
   const floor = Math.floor(x);
@@ -35,7 +46,7 @@ const wide = new Float64Array(1);
 const wideHigh = new Uint32Array(wide.buffer);
 
 /** floor(log2 |x|) of a finite non-zero double that is not subnormal (every non-zero float32 qualifies). */
-function exponentOf(x: number): number {
+export function exponentOf(x: number): number {
   wide[0] = x;
   return ((wideHigh[1]! >>> 20) & 0x7ff) - 1023;
 }

@@ -31,3 +31,17 @@ export function blockErrorSums(element: Element, weights: Float32Array, start: n
 export function laneTotal(lanes: ArrayLike<number>): number {
   return lanes[0]! + lanes[2]! + (lanes[1]! + lanes[3]!);
 }
+
+/** Error between values and what they decode to, lane by lane as above. */
+export function valueErrorSums(values: Float32Array, decoded: Float32Array): ErrorSums {
+  const squared = [0, 0, 0, 0];
+  const cross = [0, 0, 0, 0];
+  for (let i = 0; i < values.length; i += 1) {
+    const x = values[i]!;
+    if (!Number.isFinite(x)) continue;
+    const e = Math.fround(x - decoded[i]!);
+    squared[i & 3]! += e * e;
+    cross[i & 3]! += x * e;
+  }
+  return { squared: laneTotal(squared), cross: laneTotal(cross) };
+}

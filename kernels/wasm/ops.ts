@@ -19,6 +19,15 @@ export interface ScaleSink {
   at: number;
 }
 
+/** What a block pass does with each block. */
+export interface BlockScaling {
+  readonly element: Element;
+  readonly storage: ScaleStorage;
+  readonly rule: ScaleRule;
+  /** The scale above the block scales; 1 where there is none. */
+  readonly outer: number;
+}
+
 export interface KernelOps {
   /** Bytes as read from disk: room for one tile of the widest type. */
   readonly raw: Uint8Array;
@@ -33,7 +42,7 @@ export interface KernelOps {
   /** Finite minimum and maximum of consecutive runs of `size` values. */
   ranges(runs: number, size: number, minima: Float32Array, maxima: Float32Array): void;
   /** Finds the scale of each of `blocks` consecutive blocks and adds their errors to `sums`, in order. */
-  blockErrors(element: Element, storage: ScaleStorage, rule: ScaleRule, start: number, blocks: number, size: number, sums: ErrorSums, sink: ScaleSink | null): void;
+  blockErrors(scaling: BlockScaling, start: number, blocks: number, size: number, sums: ErrorSums, sink: ScaleSink | null): void;
   /** Error of a piece of a block whose scale is known. */
   pieceErrors(element: Element, start: number, length: number, scale: number, zeroPoint: number): ErrorSums;
   histogram(length: number, low: number, high: number, counts: Float64Array): void;
@@ -59,13 +68,13 @@ export function referenceOps(): KernelOps {
         maxima[run] = maximum;
       }
     },
-    blockErrors: (element, storage, rule, start, blocks, size, sums, sink) => {
+    blockErrors: ({ element, storage, rule, outer }, start, blocks, size, sums, sink) => {
       for (let block = 0; block < blocks; block += 1) {
         const from = start + block * size;
         const { minimum, maximum } = finiteRange(values, from, size);
         const clips = rule === 'mse' && element.divisor !== null ? CLIP_FRACTIONS : CLIP_FRACTIONS.subarray(0, 1);
         const tried = Array.from(clips, (clip) => {
-          const { scale, zeroPoint } = scaleOfRange(element, storage, minimum, maximum, clip);
+          const { scale, zeroPoint } = scaleOfRange(element, storage, minimum, maximum, clip, outer);
           return { scale, zeroPoint, ...blockErrorSums(element, values, from, size, scale, zeroPoint) };
         });
         const best = tried[bestClip(tried.map((each) => each.squared))]!;

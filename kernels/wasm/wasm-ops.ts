@@ -7,7 +7,8 @@ import { assetPath } from '../assets';
 import type { DType } from '../checkpoint/checkpoint';
 import { CLIP_FRACTIONS } from '../formats/clip-search';
 import { TILE_WEIGHTS } from '../formats/blocks';
-import type { Element, ScaleStorage } from '../formats/format';
+import { MAX_CODEBOOK, thresholdCells } from '../formats/codebook';
+import type { CodebookElement, Element, ScaleStorage } from '../formats/format';
 import { MINIFLOAT_DTYPES } from '../numerics/codecs';
 import { decodeTable } from '../numerics/minifloat';
 import type { KernelOps } from './ops';
@@ -26,15 +27,19 @@ interface Exports {
   ranges(at: number, runs: number, size: number, minima: number, maxima: number): void;
   sum(at: number, length: number): number;
   histogram(at: number, length: number, low: number, high: number, counts: number, bins: number): void;
-  configure(kind: number, low: number, high: number, divisor: number, mantissaBits: number, minExponent: number, storage: number): void;
+  configure(kind: number, low: number, high: number, divisor: number, mantissaBits: number, minExponent: number, storage: number, outer: number): void;
+  codebook(thresholds: number, values: number, cells: number): void;
   pieceErrors(at: number, length: number, scale: number, zeroPoint: number, out: number): void;
   blockErrors(at: number, blocks: number, size: number, clips: number, clipCount: number, out: number, scales: number, zeroPoints: number, room: number): void;
 }
 
 /** Element kinds of assembly/errors.ts. */
-const KIND = { symmetric: 0, asymmetric: 1, float: 2, bfloat16: 3 } as const;
-const STORAGE: Readonly<Record<ScaleStorage, number>> = { f32: 0, f16: 1, bf16: 2 };
+const KIND = { symmetric: 0, asymmetric: 1, float: 2, wide: 3, shortBook: 4, longBook: 5 } as const;
+const STORAGE: Readonly<Record<ScaleStorage, number>> = { f32: 0, f16: 1, bf16: 2, p2floor: 3, p2up: 4, p2near: 5, p2even: 6, dy16: 7, e4m3: 8, p2row: 9 };
 const MOST_BINS = 4096;
+/** Upper halves of a float32. */
+const CELLS = 65536;
+const SHORT_BOOK = 16;
 const PAGE = 65536;
 
 /** Hands out addresses, aligned to 16, one after the other. */
@@ -84,6 +89,9 @@ export async function wasmOps(guard = 0): Promise<WasmOps> {
   const clipsAt = take('clips', CLIP_FRACTIONS.byteLength);
   const countsAt = take('counts', MOST_BINS * 8);
   const outAt = take('out', 128);
+  const thresholdsAt = take('thresholds', MAX_CODEBOOK * 4);
+  const bookAt = take('book', MAX_CODEBOOK * 4);
+  const cellsAt = take('cells', (CELLS + 1) * 2);
   memory.grow(layout.pages - 1);
   const { buffer } = memory;
   const values = new Float32Array(buffer, valuesAt, TILE_WEIGHTS);
@@ -113,16 +121,44 @@ export async function wasmOps(guard = 0): Promise<WasmOps> {
     else wasm.decodeTable8(rawAt, count, to, tableAt);
   };
 
-  const configure = (element: Element, storage: ScaleStorage): void => {
-    if (element.kind === 'int') {
-      wasm.configure(element.symmetric ? KIND.symmetric : KIND.asymmetric, element.low, element.high, element.divisor, 0, 0, STORAGE[storage]);
-      return;
+  let book: CodebookElement | null = null;
+
+  const loadBook = (element: CodebookElement): void => {
+    if (book === element) return;
+    book = element;
+    const { values: entries, thresholds } = element;
+    if (entries.length <= SHORT_BOOK) {
+      const steps = new Float32Array(buffer, thresholdsAt, 4 * (SHORT_BOOK - 1)).fill(NaN);
+      const changes = new Uint32Array(buffer, bookAt, 4 * SHORT_BOOK).fill(0);
+      const bits = new Uint32Array(entries.slice().buffer);
+      changes.fill(bits[0]!, 0, 4);
+      thresholds.forEach((threshold, i) => {
+        steps.fill(threshold, 4 * i, 4 * i + 4);
+        changes.fill(bits[i]! ^ bits[i + 1]!, 4 * i + 4, 4 * i + 8);
+      });
+    } else {
+      new Float32Array(buffer, thresholdsAt, thresholds.length).set(thresholds);
+      new Float32Array(buffer, bookAt, entries.length).set(entries);
+      new Uint16Array(buffer, cellsAt, CELLS + 1).set(thresholdCells(thresholds));
     }
-    const { spec } = element;
-    // Adding and subtracting a power of two rounds to the mantissa, but for 8 exponent bits that power would overflow.
-    const kind = spec.exponentBits === 8 ? KIND.bfloat16 : KIND.float;
-    // A plain cast has no scale: dividing by infinity gives zero, which is stored as 1.
-    wasm.configure(kind, -spec.maxFinite, spec.maxFinite, element.divisor ?? Infinity, spec.mantissaBits, 1 - spec.bias, STORAGE[storage]);
+    wasm.codebook(thresholdsAt, bookAt, cellsAt);
+  };
+
+  const configure = (element: Element, storage: ScaleStorage, outer: number): void => {
+    const set = (kind: number, low: number, high: number, mantissaBits: number, minExponent: number): void => {
+      // A plain cast has no scale: dividing by infinity gives zero, which is stored as 1.
+      wasm.configure(kind, low, high, element.divisor ?? Infinity, mantissaBits, minExponent, STORAGE[storage], outer);
+    };
+    if (element.kind === 'int') {
+      set(element.symmetric ? KIND.symmetric : KIND.asymmetric, element.low, element.high, 0, 0);
+    } else if (element.kind === 'codebook') {
+      loadBook(element);
+      set(element.values.length <= SHORT_BOOK ? KIND.shortBook : KIND.longBook, element.values[0]!, element.values.at(-1)!, 0, 0);
+    } else {
+      const { spec } = element;
+      // Adding and subtracting a power of two rounds to the mantissa, but for 8 exponent bits that power would overflow.
+      set(spec.exponentBits === 8 ? KIND.wide : KIND.float, -spec.maxFinite, spec.maxFinite, spec.mantissaBits, 1 - spec.bias);
+    }
   };
 
   return {
@@ -153,8 +189,8 @@ export async function wasmOps(guard = 0): Promise<WasmOps> {
       minima.set(firstFloats.subarray(0, runs));
       maxima.set(secondFloats.subarray(0, runs));
     },
-    blockErrors(element, storage, rule, start, blocks, size, sums, sink) {
-      configure(element, storage);
+    blockErrors({ element, storage, rule, outer }, start, blocks, size, sums, sink) {
+      configure(element, storage, outer);
       out[0] = sums.squared;
       out[1] = sums.cross;
       const clips = rule === 'mse' && element.divisor !== null ? CLIP_FRACTIONS.length : 1;
@@ -167,7 +203,7 @@ export async function wasmOps(guard = 0): Promise<WasmOps> {
       sink.at += blocks;
     },
     pieceErrors(element, start, length, scale, zeroPoint) {
-      configure(element, 'f32');
+      configure(element, 'f32', 1);
       wasm.pieceErrors(valuesAt + 4 * start, length, scale, zeroPoint, outAt);
       return { squared: out[0]!, cross: out[1]! };
     },

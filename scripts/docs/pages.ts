@@ -1,4 +1,5 @@
 /** The pages that are generated from the registries. */
+import { SCALE_STORAGES } from '../../kernels/formats/scale';
 import { families, listedFormats } from '../../kernels/formats/registry';
 import { methods } from '../../kernels/methods/registry';
 import { findingsPage } from '../../server/rules/docs';
@@ -12,10 +13,14 @@ function formatsPage(): string {
     '<!-- Generated from kernels/formats by `npm run docs`. Change the registry, not this page. -->',
     'Ids are parametric: any id of a grammar below can be used wherever a format is asked for. Channel means output channel; a group runs along the '
       + 'input dimension (the flattened kernel of a convolution), and a row that the group size does not divide is one group. '
-      + 'Scales are stored in 32 bits and counted; the suffixes `-sf16` and `-sbf16` store, round and count them in 16.',
+      + 'Scales are stored in 32 bits and counted. A suffix rounds, stores and counts them otherwise:',
+    '| suffix | scales | bits each |\n|---|---|--:|\n' + Object.entries(SCALE_STORAGES).filter(([name]) => name !== 'f32')
+      .map(([name, { title, bits, outer }]) => `| \`-s${name}\` | ${title} | ${bits}${outer ? `, and 32 for each ${outer}` : ''} |`).join('\n'),
     ...families.map((family) => [
       `## ${family.title}`,
       `\`${family.grammar}\``,
+      `\`\`\`text\n${family.layout}\n\`\`\``,
+      `Checked against: ${family.oracle}. Source: ${family.source}.`,
       '| id | title | code bits | bits per weight | catalogue |\n|---|---|--:|--:|---|\n' + listedFormats().filter((format) => format.family === family.name)
         .map((format) => `| \`${format.id}\` | ${cell(format.title)} | ${format.codeBits} | ${format.nominalBitsPerWeight.toFixed(2)} | ${rows(format.catalogue)} |`).join('\n'),
     ].join('\n\n')),

@@ -5,7 +5,22 @@ import { laneTotal, partialVector, promoteHigh } from './lanes';
 const SYMMETRIC: i32 = 0;
 const ASYMMETRIC: i32 = 1;
 const FLOAT: i32 = 2;
-const BFLOAT16: i32 = 3;
+/** Floats with the exponents of float32: rounded as integers, because the magic number of other floats would overflow. */
+const WIDE: i32 = 3;
+/** Codebooks of at most 16 values, and longer ones. */
+const SHORT_BOOK: i32 = 4;
+const LONG_BOOK: i32 = 5;
+
+// Scale storages; the order of ../wasm-ops.ts.
+const F16: i32 = 1;
+const BF16: i32 = 2;
+const P2_FLOOR: i32 = 3;
+const P2_UP: i32 = 4;
+const P2_NEAR: i32 = 5;
+const P2_EVEN: i32 = 6;
+const DYADIC: i32 = 7;
+const E4M3: i32 = 8;
+const P2_ROW: i32 = 9;
 
 // The element, set by configure().
 let kind: i32 = 0;
@@ -16,15 +31,22 @@ let divisor: f32 = 1;
 let roundShift: i32 = 0;
 /** Exponent bits of the least normal value: below it the step stays the same. */
 let leastExponent: i32 = 0;
-/** 0 float32, 1 float16, 2 bfloat16. */
 let storage: i32 = 0;
+/** The scale above the block scales. */
+let outer: f32 = 1;
+/** Mantissa bits that wide floats drop. */
+let dropped: i32 = 16;
+// Codebooks: thresholds, values (both float32) and, for each upper half of an ordered float32, how many thresholds lie below (uint16).
+let thresholds: usize = 0;
+let values: usize = 0;
+let cells: usize = 0;
 
 /** The sums of the last run. */
 let squared: f64 = 0;
 let cross: f64 = 0;
 
 /** For floats, `highest` is the largest value. */
-export function configure(kind_: i32, low: f32, high: f32, divisor_: f32, mantissaBits: i32, minExponent: i32, storage_: i32): void {
+export function configure(kind_: i32, low: f32, high: f32, divisor_: f32, mantissaBits: i32, minExponent: i32, storage_: i32, outer_: f32): void {
   kind = kind_;
   lowest = low;
   highest = high;
@@ -32,6 +54,18 @@ export function configure(kind_: i32, low: f32, high: f32, divisor_: f32, mantis
   roundShift = (23 - mantissaBits) << 23;
   leastExponent = (minExponent + 127) << 23;
   storage = storage_;
+  outer = outer_;
+  dropped = 23 - mantissaBits;
+}
+
+/**
+ * Places of the codebook. A short one: at `thresholds_` 15 vectors of equal lanes (NaN beyond the last threshold), at `values_` the
+ * first value and then 15 vectors with the bits that change from each value to the next. A long one: plain arrays.
+ */
+export function codebook(thresholds_: usize, values_: usize, cells_: usize): void {
+  thresholds = thresholds_;
+  values = values_;
+  cells = cells_;
 }
 
 // @ts-ignore: decorator
@@ -46,22 +80,75 @@ function floatVector(t: v128, most: v128, least: v128, shift: v128, floor: v128)
 
 // @ts-ignore: decorator
 @inline
-function bfloatVector(x: v128, most: v128, least: v128): v128 {
+function wideVector(x: v128, most: v128, least: v128, drop: i32): v128 {
   const clamped = f32x4.pmax(f32x4.pmin(x, most), least);
-  const odd = v128.and(i32x4.shr_u(clamped, 16), i32x4.splat(1));
-  return v128.and(i32x4.add(i32x4.add(clamped, i32x4.splat(0x7fff)), odd), i32x4.splat(0xffff0000));
+  const odd = v128.and(i32x4.shr_u(clamped, drop), i32x4.splat(1));
+  return v128.and(i32x4.add(i32x4.add(clamped, i32x4.splat((1 << (drop - 1)) - 1)), odd), i32x4.splat(-1 << drop));
+}
+
+/** The value of each lane in a codebook of up to 16: starting from the first value, each threshold reached flips the bits that change there. */
+// @ts-ignore: decorator
+@inline
+function shortBookVector(t: v128): v128 {
+  let value = v128.load(values);
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds)), v128.load(values, 16)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 16)), v128.load(values, 32)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 32)), v128.load(values, 48)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 48)), v128.load(values, 64)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 64)), v128.load(values, 80)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 80)), v128.load(values, 96)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 96)), v128.load(values, 112)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 112)), v128.load(values, 128)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 128)), v128.load(values, 144)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 144)), v128.load(values, 160)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 160)), v128.load(values, 176)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 176)), v128.load(values, 192)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 192)), v128.load(values, 208)));
+  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 208)), v128.load(values, 224)));
+  return v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 224)), v128.load(values, 240)));
+}
+
+/** The value of t in a long codebook: the cell of its upper 16 bits bounds the search. */
+// @ts-ignore: decorator
+@inline
+function longBookValue(t: f32): f32 {
+  // Adding zero makes a negative zero positive. Flipping the bits of negative numbers and the sign of positive ones puts floats in order.
+  const bits = reinterpret<i32>(t + 0);
+  const cell: usize = <usize>(<u32>(bits ^ ((bits >> 31) | 0x80000000)) >> 16) << 1;
+  let low = <i32>load<u16>(cells + cell);
+  let high = <i32>load<u16>(cells + cell, 2);
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (t >= load<f32>(thresholds + (<usize>middle << 2))) low = middle + 1;
+    else high = middle;
+  }
+  return load<f32>(values + (<usize>low << 2));
+}
+
+// @ts-ignore: decorator
+@inline
+function longBookVector(t: v128): v128 {
+  let value = f32x4.splat(longBookValue(f32x4.extract_lane(t, 0)));
+  value = f32x4.replace_lane(value, 1, longBookValue(f32x4.extract_lane(t, 1)));
+  value = f32x4.replace_lane(value, 2, longBookValue(f32x4.extract_lane(t, 2)));
+  return f32x4.replace_lane(value, 3, longBookValue(f32x4.extract_lane(t, 3)));
 }
 
 // The loops below are written once and compiled for each element kind and for "with cross" or "without": a type argument
-// is the only compile-time switch there is. Kinds: i8 symmetric, u8 asymmetric, f32 float, f64 bfloat16. Sums: i32 both, u32 squares only.
+// is the only compile-time switch there is. Kinds: i8 symmetric, u8 asymmetric, f32 float, f64 wide float, i16 short codebook, u16 long
+// codebook. Sums: i32 both, u32 squares only.
 
 /** The dequantized values of four weights. */
 // @ts-ignore: decorator
 @inline
 function dequantized<K>(x: v128, step: v128, zero: v128, low: v128, high: v128, shift: v128, floor: v128): v128 {
   if (isFloat<K>()) {
-    if (sizeof<K>() == 8) return bfloatVector(x, high, low);
+    if (sizeof<K>() == 8) return f32x4.mul(wideVector(f32x4.div(x, step), high, low, dropped), step);
     return f32x4.mul(floatVector(f32x4.div(x, step), high, low, shift, floor), step);
+  }
+  if (sizeof<K>() == 2) {
+    if (isSigned<K>()) return f32x4.mul(shortBookVector(f32x4.div(x, step)), step);
+    return f32x4.mul(longBookVector(f32x4.div(x, step)), step);
   }
   const code = f32x4.nearest(f32x4.div(x, step));
   if (isSigned<K>()) return f32x4.mul(f32x4.pmin(f32x4.pmax(code, low), high), step);
@@ -122,7 +209,9 @@ function run<S>(ptr: usize, length: i32, scale: f32, zeroPoint: f32): void {
   if (kind == SYMMETRIC) runAs<i8, S>(ptr, length, scale, zeroPoint);
   else if (kind == ASYMMETRIC) runAs<u8, S>(ptr, length, scale, zeroPoint);
   else if (kind == FLOAT) runAs<f32, S>(ptr, length, scale, zeroPoint);
-  else runAs<f64, S>(ptr, length, scale, zeroPoint);
+  else if (kind == WIDE) runAs<f64, S>(ptr, length, scale, zeroPoint);
+  else if (kind == SHORT_BOOK) runAs<i16, S>(ptr, length, scale, zeroPoint);
+  else runAs<u16, S>(ptr, length, scale, zeroPoint);
 }
 
 /** out, float64: squared, cross. */
@@ -132,17 +221,61 @@ export function pieceErrors(ptr: usize, length: i32, scale: f32, zeroPoint: f32,
   store<f64>(out, cross, 8);
 }
 
-/** A scale in the width it is stored in; 1 where it would be zero. */
+/** A positive power of two from an exponent between -149 and 127. */
 // @ts-ignore: decorator
 @inline
-function storedScale(scale: f32): f32 {
-  let stored = scale;
-  if (storage == 1) {
-    const v = floatVector(f32x4.splat(scale), f32x4.splat(65504), f32x4.splat(-65504), i32x4.splat(13 << 23), i32x4.splat(113 << 23));
-    stored = f32x4.extract_lane(v, 0);
-  } else if (storage == 2) {
+function powerOfTwo(exponent: i32): f32 {
+  return <f32>reinterpret<f64>(<u64>(exponent + 1023) << 52);
+}
+
+// @ts-ignore: decorator
+@inline
+function exponentOf(x: f64): i32 {
+  return <i32>((reinterpret<u64>(x) >> 52) & 0x7ff) - 1023;
+}
+
+// @ts-ignore: decorator
+@inline
+function roundedFloat(x: f32, most: f32, mantissaBits: i32, minExponent: i32): f32 {
+  const v = floatVector(f32x4.splat(x), f32x4.splat(most), f32x4.splat(-most), i32x4.splat((23 - mantissaBits) << 23), i32x4.splat((minExponent + 127) << 23));
+  return f32x4.extract_lane(v, 0);
+}
+
+/** The scale that is used for a block of this range: kernels/formats/scale.ts. */
+// @ts-ignore: decorator
+@inline
+function storedScale(range: f32): f32 {
+  const free = range / divisor;
+  let stored = free;
+  if (storage >= P2_FLOOR) {
+    if (storage <= P2_EVEN) {
+      if (!(range > 0)) return 1;
+      const ratio = <f64>range / <f64>divisor;
+      let exponent = exponentOf(ratio);
+      const mantissa = reinterpret<f64>((reinterpret<u64>(ratio) & 0x000fffffffffffff) | 0x3ff0000000000000);
+      if (storage == P2_UP && mantissa > 1) exponent++;
+      else if (storage == P2_NEAR && mantissa > 1.4142135623730951) exponent++;
+      else if (storage == P2_EVEN && mantissa >= 1.75) exponent++;
+      const most = min<i32>(exponentOf(3.4028234663852886e38 / <f64>divisor), 127);
+      return powerOfTwo(min<i32>(max<i32>(exponent, -127), most));
+    }
+    if (storage == E4M3) {
+      const rounded = roundedFloat(free / outer, 448, 3, -6);
+      return (rounded > 0.001953125 ? rounded : 0.001953125) * outer;
+    }
+    if (storage == P2_ROW) {
+      const down = range == 0 ? 0 : free == 0 ? 15 : exponentOf(<f64>outer / <f64>free);
+      return outer * powerOfTwo(down < 0 ? 0 : down > 15 ? -15 : -down);
+    }
+    if (storage == DYADIC) {
+      const most = reinterpret<f32>(0x7f7fff00);
+      stored = f32x4.extract_lane(wideVector(f32x4.splat(free), f32x4.splat(most), f32x4.splat(-most), 8), 0);
+    }
+  } else if (storage == F16) {
+    stored = roundedFloat(free, 65504, 10, -14);
+  } else if (storage == BF16) {
     const most = reinterpret<f32>(0x7f7f0000);
-    stored = f32x4.extract_lane(bfloatVector(f32x4.splat(scale), f32x4.splat(most), f32x4.splat(-most)), 0);
+    stored = f32x4.extract_lane(wideVector(f32x4.splat(free), f32x4.splat(most), f32x4.splat(-most), 16), 0);
   }
   return stored > 0 ? stored : 1;
 }
@@ -157,7 +290,7 @@ function findScale(lower: f32, upper: f32, clip: f32): void {
   const low = lower * clip;
   const high = upper * clip;
   if (kind != ASYMMETRIC) {
-    blockScale = storedScale((-low > high ? -low : high) / divisor);
+    blockScale = storedScale(-low > high ? -low : high);
     blockZero = 0;
     return;
   }
@@ -165,7 +298,7 @@ function findScale(lower: f32, upper: f32, clip: f32): void {
   const most: f32 = reinterpret<f32>(253 << 23);
   const start = low < -most ? -most : low;
   const end = high > most ? most : high;
-  blockScale = storedScale((end - start) / divisor);
+  blockScale = storedScale(end - start);
   const zero = nearest<f32>(-start / blockScale);
   blockZero = zero < lowest ? lowest : zero > highest ? highest : zero;
 }
@@ -209,7 +342,7 @@ function findRange(ptr: usize, size: i32): void {
 
 /** The clip fraction with the least squared error for the block whose range was found. */
 function bestClip(ptr: usize, size: i32, clips: usize, clipCount: i32, room: usize): f32 {
-  const floor: f32 = kind == SYMMETRIC ? lowest : -highest;
+  const floor: f32 = lowest;
   let clip: f32 = 1;
   let best: f64 = Infinity;
   for (let c = 0; c < clipCount; c++) {

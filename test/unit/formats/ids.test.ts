@@ -8,7 +8,7 @@ test('shorthands name canonical formats', () => {
   for (const [shorthand, canonical] of [
     ['int4', 'int4-sym-channel'], ['int4-g128', 'int4-sym-g128'], ['int8-asym', 'int8-asym-channel'], ['int3-symr-tensor', 'int3-symr-tensor'],
     ['int4-sf16', 'int4-sym-channel-sf16'], ['int4-g64-sbf16', 'int4-sym-g64-sbf16'],
-    ['fp8-e4m3', 'fp8-e4m3-channel'], ['fp8-e5m2-g32', 'fp8-e5m2-g32'], ['bf16', 'bf16'], ['fp16', 'fp16'],
+    ['fp8-e4m3', 'fp8-e4m3-channel'], ['fp8-e4m3-fn', 'fp8-e4m3-channel'], ['fp8-e4m3-fnuz-b8-g32', 'fp8-e4m3-fnuz-g32'], ['fp4-e2m1-b1', 'fp4-e2m1-channel'], ['nf4', 'nf4-g64'], ['mxfp4', 'mxfp4'], ['fp8-e5m2-g32', 'fp8-e5m2-g32'], ['bf16', 'bf16'], ['fp16', 'fp16'],
   ] as const) assert.equal(parseFormat(shorthand).id, canonical);
   assert.equal(parseFormat('int4'), parseFormat('int4'), 'a format is made once');
 });
@@ -17,9 +17,9 @@ test('wrong ids are refused with what is allowed and the nearest id', () => {
   for (const [id, message] of [
     ['int1', /2 to 8 bits, not 1.*Nearest: int/s], ['int9-sym-channel', /2 to 8 bits/], ['int04', /2 to 8 bits/], ['int', /bits after int/],
     ['int4-symmetric', /"symmetric" is not a granularity/], ['int4-sym-g0', /2 to 65536 weights, not 0/], ['int4-sym-g1', /2 to 65536/],
-    ['int4-sym-g0128', /weights, not 0128/], ['int4-sym-g70000', /2 to 65536/], ['int4-sym-channel-sf32', /only sf16 or sbf16/],
-    ['int4-sym-g128-sf16-x', /nothing may follow/], ['fp8', /fp8-e4m3 or fp8-e5m2/], ['fp8-e3m4', /fp8-e4m3 or fp8-e5m2/], ['bf16-channel', /plain cast/],
-    ['nf4', /not a number format; nearest is .*Allowed: int/s], ['', /not a number format/], ['__proto__', /not a number format/], ['INT4', /nearest is int4/],
+    ['int4-sym-g0128', /weights, not 0128/], ['int4-sym-g70000', /2 to 65536/], ['int4-sym-channel-sf32', /only a scale storage may follow: sf16, sbf16/],
+    ['int4-sym-g128-sf16-x', /nothing may follow/], ['fp8', /fp8-e4m3 or fp8-e5m2/], ['fp8-e4m4', /1 \+|4 mantissa bits are 9 bits, not 8/], ['fp4-e2', /fp4-e2m1/], ['fp2-e1m0', /3 to 16 bits/], ['fp8-e8m-1', /name the split/], ['fp4-e2m1-b', /whole number/], ['fp4-e2m1-b120', /beyond 2\^80 or below/], ['fp3-e1m1-ieee', /needs 2 exponent bits/], ['bf16-channel', /plain cast/],
+    ['nf5', /not a number format; nearest is nf4.*Allowed: int/s], ['mxfp5', /MX elements are/], ['mxfp4-g16', /no scale mode/], ['mxfp8-e4m3-even', /for mxfp4/], ['bnb-nf4', /nf4 and bnb-fp4/], ['int4-asym-g16-se4m3', /symmetric formats/], ['', /not a number format/], ['__proto__', /not a number format/], ['INT4', /nearest is int4/],
   ] as const) {
     assert.throws(() => parseFormat(id), (error) => error instanceof FormatIdError && message.test(error.message), `${id} should be refused with ${message}`);
   }

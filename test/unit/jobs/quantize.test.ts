@@ -199,7 +199,7 @@ test('tied weights (two names for one place in the file) are written alike', asy
   const checkpoint = { ...opened, format: 'pytorch-zip', tensors: [head, { ...head, name: 'embedding.weight' }, opened.tensors[1]!] };
   const layout = weightLayout([4, 16], 0);
   const format = parseFormat('int3') as BlockScaledFormat;
-  const weight = { task: task('head.weight', 'int3'), weight: { spec: task('head.weight', 'int3'), tensor: head, layout, weights: 64 }, format, scales: format.findScales(values, layout, 'absmax') };
+  const weight = { task: task('head.weight', 'int3'), weight: { spec: task('head.weight', 'int3'), tensor: head, layout, weights: 64 }, format, scales: format.findScales(values, layout, 'absmax'), rule: 'absmax' as const };
   const out = path.join(temporaryFolder(t), 'out.safetensors');
   const result = await exportCheckpoint(checkpoint, [weight], { path: out, layout: 'dequantized' }, inlineJobContext());
   const after = await openCheckpoint(out);

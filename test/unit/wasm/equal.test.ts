@@ -1,8 +1,10 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { TILE_WEIGHTS } from '../../../kernels/formats/blocks';
-import type { BlockScaledFormat, ScaleRule } from '../../../kernels/formats/format';
-import { parseFormat } from '../../../kernels/formats/registry';
+import { isBlockScaled, type BlockScaledFormat, type ScaleRule } from '../../../kernels/formats/format';
+import { outerScale, SCALE_STORAGES } from '../../../kernels/formats/scale';
+import { codebookElement, nextUp } from '../../../kernels/formats/codebook';
+import { listedFormats, parseFormat } from '../../../kernels/formats/registry';
 import type { DType } from '../../../kernels/checkpoint/checkpoint';
 import { Random } from '../../../kernels/numerics/random';
 import { referenceOps, type KernelOps, type ScaleSink } from '../../../kernels/wasm/ops';
@@ -64,12 +66,54 @@ test('fused error passes equal the reference bit for bit, scales and zero points
           const [a, b] = [wasm, reference].map((ops) => {
             const sums = { squared: 1.25, cross: -0.5 };
             const sink: ScaleSink = { scales: new Float32Array(blocks), zeroPoints: new Int32Array(blocks), at: 0 };
-            ops.blockErrors(element, scaleStorage, rule, 0, blocks, size, sums, sink);
+            ops.blockErrors({ element, storage: scaleStorage, rule, outer: 1 }, 0, blocks, size, sums, sink);
             return { sums, sink };
           });
           same(a, b, `${id} ${rule} ${kind} blocks of ${size}`);
         }
       }
+    }
+  }
+});
+
+test('every registered block-scaled format equals the reference bit for bit, with both rules and a scale above the block scales', async () => {
+  const [wasm, reference] = [await wasmOps(), referenceOps()];
+  const extra = ['fp4-e2m1-g32-sp2up', 'fp4-e2m1-g32-sp2near', 'fp4-e2m1-g32-sp2even', 'int4-sym-g32-sdy16', 'fp4-e2m1-g16-se4m3', 'int4-sym-g32-sp2row', 'nf4-g64-sp2row', 'int4-asym-g32-sp2floor'];
+  const passes = new Map([...listedFormats(), ...extra.map(parseFormat)].filter(isBlockScaled).map((each) => [JSON.stringify([each.element, each.scaleStorage]), each]));
+  const random = new Random(17);
+  for (const [kind, make] of Object.entries(KINDS)) {
+    const [size, blocks] = [37, 3];
+    fill([wasm, reference], (i) => make(random, i), blocks * size);
+    for (const { id, element, scaleStorage, scaleRules } of passes.values()) {
+      const absmax = wasm.values.subarray(0, blocks * size).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      const outer = SCALE_STORAGES[scaleStorage].outer === null ? 1 : outerScale(absmax, element.divisor!, scaleStorage);
+      for (const rule of scaleRules) {
+        const [a, b] = [wasm, reference].map((ops) => {
+          const sums = { squared: 0, cross: 0 };
+          const sink: ScaleSink = { scales: new Float32Array(blocks), zeroPoints: new Int32Array(blocks), at: 0 };
+          ops.blockErrors({ element, storage: scaleStorage, rule, outer }, 0, blocks, size, sums, sink);
+          return { sums, sink };
+        });
+        same(a, b, `${id} ${rule} ${kind}`);
+      }
+    }
+  }
+});
+
+test('codebooks of every length equal the reference bit for bit, at their thresholds and beside them', async () => {
+  const [wasm, reference] = [await wasmOps(), referenceOps()];
+  const random = new Random(18);
+  for (const length of [2, 3, 4, 8, 15, 16, 17, 100, 255, 256, 1000, 65536]) {
+    const spread = new Set<number>([-1, 1]);
+    while (spread.size < length) spread.add(Math.fround(random.uniform() < 0.5 ? 2 * random.uniform() - 1 : random.normal() ** 9 / 1000));
+    const element = codebookElement({ values: Float32Array.from(spread).sort(), tie: 'even' });
+    const points = Array.from({ length: 4000 }, (_, i) => {
+      const threshold = element.thresholds[random.integer(element.thresholds.length)]!;
+      return [threshold, nextUp(threshold), -nextUp(-threshold), random.normal(), 0, -0, 3e38, -3e38, 1e-45, -1e-45][i % 10]!;
+    });
+    fill([wasm, reference], (i) => points[i]!, points.length);
+    for (const scale of [1, 0.5, Math.fround(0.013), 1e-38, 1e30]) {
+      same(wasm.pieceErrors(element, 0, points.length, scale, 0), reference.pieceErrors(element, 0, points.length, scale, 0), `${length} values, scale ${scale}`);
     }
   }
 });
@@ -156,10 +200,10 @@ test('no kernel writes outside its buffers, at full and at odd lengths', async (
     ops.ranges(length, 1, new Float32Array(length), new Float32Array(length));
     ops.histogram(length, -0.5, 0.5, new Float64Array(4096));
     ops.clearNonFinite(length);
-    for (const id of ['int4-asym-channel', 'fp8-e4m3-channel', 'bf16']) {
+    for (const id of ['int4-asym-channel', 'fp8-e4m3-channel', 'bf16', 'nf4-g64', 'mxfp8-e4m3', 'mxfp4-trunc', 'mxint8']) {
       const { element } = format(id);
       const sink = { scales: new Float32Array(length), zeroPoints: new Int32Array(length), at: 0 };
-      ops.blockErrors(element, 'f32', 'absmax', 0, length, 1, { squared: 0, cross: 0 }, sink);
+      ops.blockErrors({ element, storage: 'f32', rule: 'absmax', outer: 1 }, 0, length, 1, { squared: 0, cross: 0 }, sink);
       ops.pieceErrors(element, 0, length, 1, 0);
     }
     for (const dtype of ['F64', 'F32', 'BF16', 'F16', 'F8_E4M3'] as const) ops.decode(dtype, length, 0);
