@@ -12,6 +12,8 @@ export interface Limits {
   readonly tensors: number;
   /** Entries of text metadata. */
   readonly metadataEntries: number;
+  /** Bytes of metadata values that are kept; the rest stays in the file. */
+  readonly metadataBytes: number;
   /** Dimensions of a tensor whose values are read; one with more is listed without its data. */
   readonly dims: number;
   /** Nesting of JSON. */
@@ -44,6 +46,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   shards: 10_000,
   tensors: 2_000_000,
   metadataEntries: 100_000,
+  metadataBytes: 16 * 2 ** 20,
   dims: 64,
   jsonDepth: 64,
   pickleBytes: 256 * 2 ** 20,

@@ -18,7 +18,6 @@ export function refuseFamiliarStrangers(head: Buffer, source: ByteSource): void 
   for (const [name, matches, fix] of ARCHIVES) {
     if (matches(head)) refuse(path, `this is ${name}, not a checkpoint`, fix, { offset: 0 });
   }
-  if (head.length >= 4 && head.toString('latin1', 0, 4) === 'GGUF') refuse(path, 'this is a GGUF file, which is not read', 'Open the safetensors or PyTorch weights it was made from', { offset: 0 });
 }
 
 function pageTitle(start: string): string {
@@ -65,5 +64,5 @@ export function refuseUnknown(head: Buffer, source: ByteSource): never {
   if (/\.safetensors$/i.test(path)) {
     refuse(path, `this is not safetensors although the name says so: a header length and "{" are expected, the file starts with ${shownBytes} (length ${declared})`, FETCH_AGAIN, { offset: declared <= BigInt(size) ? 8 : 0 });
   }
-  refuse(path, `no reader knows this file: it starts with ${shownBytes}`, 'Open a safetensors file, an index of shards (*.index.json), or a PyTorch checkpoint', { offset: 0 });
+  refuse(path, `no reader knows this file: it starts with ${shownBytes}`, 'Open a safetensors or GGUF file, an index of shards (*.index.json), or a PyTorch checkpoint', { offset: 0 });
 }

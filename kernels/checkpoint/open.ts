@@ -46,7 +46,7 @@ export async function openSource(source: ByteSource, readerContext: ReaderContex
 /** A context whose parts are files. An index may name checkpoints, but not another index. */
 export function context(limits: Limits, signal: AbortSignal | undefined, depth: number, within = ''): ReaderContext {
   return {
-    limits, signal,
+    limits, signal, isPart: depth > 0,
     openPart: (part) => {
       if (depth > 0) refuse(within, 'it is an index itself, and an index names only files of weights', 'Open the inner index itself');
       return openFile(part, context(limits, signal, depth + 1, part));

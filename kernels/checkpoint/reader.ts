@@ -6,6 +6,8 @@ import type { Limits } from './limits';
 export interface ReaderContext {
   readonly limits: Limits;
   readonly signal?: AbortSignal;
+  /** True while a part (a shard) of another checkpoint is opened: it is taken as it is, without looking for the others. */
+  readonly isPart: boolean;
   /** Opens another file of the same checkpoint (a shard), after the caller has checked that its path may be followed. */
   openPart(path: string): Promise<Checkpoint>;
 }

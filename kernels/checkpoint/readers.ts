@@ -1,3 +1,4 @@
+import { ggufReader } from './gguf';
 import { pickleReader } from './pickle';
 import { pytorchLegacyReader } from './pytorch-legacy';
 import { pytorchZipReader } from './pytorch-zip';
@@ -6,4 +7,4 @@ import { safetensorsReader } from './safetensors';
 import { shardIndexReader } from './sharded';
 
 /** Every reader, in the order in which they are asked: marks that cannot be mistaken first. A new format is one file and one line here. */
-export const READERS: readonly CheckpointReader[] = [safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, pickleReader];
+export const READERS: readonly CheckpointReader[] = [ggufReader, safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, pickleReader];

@@ -7,7 +7,8 @@ import test from 'node:test';
 import { CheckpointError } from '../../../kernels/checkpoint/checkpoint';
 import { TensorReader } from '../../../kernels/checkpoint/tensor-reader';
 import { dataPath } from '../../support/data';
-import { jsonMutation, pickleMutation, rawMutation, safetensorsMutation, zipMutation } from './mutants';
+import { ggufMutation, jsonMutation, pickleMutation, rawMutation, safetensorsMutation, zipMutation } from './mutants';
+import { gguf } from './gguf-file';
 import { build, call, dict, floats, global, list, ordered, pickle, rawBytes, storage, tensorV2, torchLegacy, torchZip, tuple, zip, made, type Py } from './pickles';
 import { MemorySource, openBytes, randomFrom, safetensors } from './support';
 
@@ -68,6 +69,17 @@ const FORMATS: Record<string, Format> = {
       ...fromData('hostile-pickles/malicious0.pkl', 'hostile-pickles/malicious15b.pkl', 'hostile-pickles/malicious-invalid-bytes.pkl')],
     mutate: (bytes, random) => pickleMutation(bytes, random),
   },
+  gguf: {
+    seeds: () => {
+      const parts = {
+        pairs: [['general.architecture', 'string', 'llama'], ['general.alignment', 'uint32', 32], ['words', 'string[]', ['a', 'bc', '']], ['n', 'float32[]', [1, 2, 3]], ['yes', 'bool', true], ['big', 'uint64', 7]],
+        tensors: [{ name: 'token_embd.weight', dims: [3, 2], type: 0, data: Buffer.alloc(24, 1) }, { name: 'q', dims: [64, 2], type: 2, data: Buffer.alloc(72, 0x21) },
+          { name: 'k', dims: [256], type: 12, data: Buffer.alloc(144, 0x21) }, { name: 'i', dims: [], type: 24, data: Buffer.from([1]) }],
+      } as const;
+      return [gguf(parts), gguf({ ...parts, version: 2 }), gguf({ ...parts, bigEndian: true }), ...fromData('ggml-verdicts/base.gguf')];
+    },
+    mutate: ggufMutation,
+  },
   'index.json': {
     seeds: () => [Buffer.from(JSON.stringify({ metadata: { total_size: 28 }, weight_map: { a: 's-00001-of-00002.safetensors', b: 's-00002-of-00002.safetensors', c: 's-00002-of-00002.safetensors' } }, null, 1))],
     mutate: (bytes, random) => { let text = bytes.toString(); for (let i = 0; i <= random(3); i++) text = jsonMutation(text, random); return Buffer.from(text); },
@@ -120,7 +132,7 @@ async function fuzz(name: string): Promise<void> {
       const reader = TensorReader.open(onDisk);
       for (const tensor of onDisk.tensors) {
         const elements = tensor.shape.reduce((a, b) => a * b, 1);
-        if (tensor.data && tensor.bytes < 2 ** 20) reader.readInto(tensor, 0, elements, new Uint8Array(tensor.bytes));
+        if (tensor.data && !tensor.encoding && tensor.bytes < 2 ** 20) reader.readInto(tensor, 0, elements, new Uint8Array(tensor.bytes));
       }
       reader.close();
     }

@@ -98,3 +98,25 @@ export function pickleMutation(bytes: Buffer, random: Random, start = 0): Buffer
     default: return Buffer.concat([copy.subarray(0, at), Buffer.from([OPCODES[random(OPCODES.length)], ...(random(2) ? [random(256)] : [])]), copy.subarray(at)]);
   }
 }
+
+/** Overwrites the lengths, counts, types and offsets of a GGUF header: any field of 4 or 8 bytes before the data. */
+export function ggufMutation(bytes: Buffer, random: Random): Buffer {
+  let result = bytes;
+  for (let i = 0; i <= random(2); i++) {
+    const at = 4 + random(Math.min(bytes.length, 1000));
+    result = random(3) > 0 ? extremeField(result, at, [4, 8][random(2)], random) : smallField(result, at, random);
+  }
+  return result;
+}
+
+/** A small number where a small number stands. */
+function smallField(bytes: Buffer, at: number, random: Random): Buffer {
+  const copy = Buffer.from(bytes);
+  for (let i = at; i + 4 <= copy.length; i++) {
+    if (copy.readUInt32LE(i) < 64) {
+      copy.writeUInt32LE(random(64), i);
+      break;
+    }
+  }
+  return copy;
+}
