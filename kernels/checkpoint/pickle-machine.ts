@@ -24,6 +24,8 @@ export class PickleMachine {
   readonly imports: ImportList;
   result: PickleValue | undefined;
   broken: PickleBreak | null = null;
+  /** The first frame that claims more bytes than there are: Python refuses such a pickle, other loaders may not. */
+  longFrame: PickleBreak | null = null;
   /** Every persistent id, in order: how a checkpoint refers to its storages. */
   readonly persistent: PersistNode[] = [];
   ops = 0;
@@ -79,7 +81,7 @@ export class PickleMachine {
   private step(code: number, at: number): void {
     switch (code) {
       case 0x80: { const protocol = this.u8(); if (protocol > 5) throw new Broken(`protocol ${protocol} does not exist`); return; }
-      case 0x95: this.skip(8); return; // FRAME
+      case 0x95: this.frame(at); return;
       case 0x28: this.marks.push(this.stack.length); if (this.marks.length > this.limits.pickleStack) throw new Broken(`its stack grows beyond ${this.limits.pickleStack} items`); return;
       case 0x30: if (this.stack.length > this.floor()) this.stack.pop(); else { if (this.marks.length === 0) throw new Broken('it takes from an empty stack'); this.marks.pop(); } return;
       case 0x31: this.popMark(); return;
@@ -150,6 +152,19 @@ export class PickleMachine {
       case 0x51: this.persist(this.pop()); return;
       default: throw new Broken(`the byte ${code.toString(16).padStart(2, '0')} is no pickle operation`);
     }
+  }
+
+  /**
+   * A frame only promises how many bytes follow. Python reads them all before it goes on; here the opcodes are read one by
+   * one all the same, so that a false promise hides nothing of what stands behind it.
+   */
+  private frame(at: number): void {
+    const length = this.take(8).readBigUInt64LE(0);
+    const there = BigInt(this.bytes.length - this.position);
+    if (length <= there) return;
+    if (!this.complete && length <= BigInt(this.limits.pickleBytes)) throw MORE;
+    const follow = this.complete ? `${counted(there, 'byte', ['follows', 'follow'])}` : `at most ${this.limits.pickleBytes} are read`;
+    this.longFrame ??= { message: `a frame claims ${counted(length, 'byte')}, but ${follow}`, offset: at - this.start };
   }
 
   // Names

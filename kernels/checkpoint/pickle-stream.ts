@@ -1,6 +1,7 @@
 import type { ByteSource } from './byte-source';
 import type { ImportList } from './pickle-imports';
 import { PickleMachine } from './pickle-machine';
+import { FETCH_AGAIN, type ProblemList } from './problems';
 import { breathe, type ReaderContext } from './reader';
 
 /** Steps between two pauses: a few milliseconds of work. */
@@ -44,4 +45,14 @@ export async function runPickle(input: PickleInput, start: number, imports: Impo
     if (state === 'more') input.grow(context.limits.readBytes);
     await breathe(context);
   }
+}
+
+/**
+ * Tells what a pickle says of itself that is not so, although it can be read.
+ *
+ * @param offsetOf file offset of a byte of the pickle
+ */
+export function reportLongFrame({ longFrame }: PickleMachine, problems: ProblemList, offsetOf: (offset: number) => number, where = ''): void {
+  if (!longFrame) return;
+  problems.add('questionable', `${where}${longFrame.message}: the pickle is cut or altered, and Python refuses to load it`, FETCH_AGAIN, { offset: offsetOf(longFrame.offset) });
 }

@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS } from './limits';
 import { ImportList } from './pickle-imports';
 import { PickleMachine } from './pickle-machine';
 import type { PickleValue } from './pickle-nodes';
-import { PickleInput, runPickle } from './pickle-stream';
+import { PickleInput, reportLongFrame, runPickle } from './pickle-stream';
 import { assemble, placeTensors } from './pickled-checkpoint';
 import { counted, FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN } from './problems';
 import type { CheckpointReader, ReaderContext } from './reader';
@@ -43,6 +43,8 @@ async function openPickle(source: ByteSource, context: ReaderContext): Promise<C
   let at = 0;
   for (let count = 0; at < input.bytes.length && count < 10_000; count++) {
     const machine = await runPickle(input, at, imports, context);
+    const start = at;
+    reportLongFrame(machine, problems, (offset) => start + offset);
     if (machine.broken) {
       const where = at + machine.broken.offset;
       if (count > 0 && machine.broken.offset === 0) {

@@ -5,7 +5,7 @@ import { ImportList } from './pickle-imports';
 import type { PickleMachine } from './pickle-machine';
 import { dictEntries, entry } from './pickle-views';
 import { sequence, type PickleValue } from './pickle-nodes';
-import { PickleInput, runPickle } from './pickle-stream';
+import { PickleInput, reportLongFrame, runPickle } from './pickle-stream';
 import { assemble, placeTensors, refuseOrList, type StoragePlace } from './pickled-checkpoint';
 import { counted, FETCH_AGAIN, IS, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
 import { breathe, type CheckpointReader, type ReaderContext } from './reader';
@@ -51,6 +51,8 @@ async function openLegacy(source: ByteSource, context: ReaderContext, imports: I
       const cut = input.complete && input.bytes.length === source.size && /missing|does not end/.test(machine.broken.message);
       refuse(source.path, `the pickle of ${what} breaks: ${machine.broken.message}`, cut ? FETCH_AGAIN : `${FETCH_AGAIN}, or save it again`, { offset: at + machine.broken.offset });
     }
+    const start = at;
+    reportLongFrame(machine, problems, (offset) => start + offset);
     at = machine.position;
     return machine;
   };

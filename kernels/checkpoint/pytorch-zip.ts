@@ -3,7 +3,7 @@ import { CheckpointError, type Checkpoint } from './checkpoint';
 import { ImportList } from './pickle-imports';
 import type { PickleMachine } from './pickle-machine';
 import { looksLikePickle } from './pickle';
-import { PickleInput, runPickle } from './pickle-stream';
+import { PickleInput, reportLongFrame, runPickle } from './pickle-stream';
 import { assemble, placeTensors, refuseOrList, type Layout, type StoragePlace } from './pickled-checkpoint';
 import { counted, FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from './problems';
 import { breathe, type CheckpointReader, type ReaderContext } from './reader';
@@ -44,6 +44,7 @@ async function openZip(source: ByteSource, context: ReaderContext, imports: Impo
   const roots = zip.entries.filter((entry) => /^([^/]+\/)?data\.pkl$/.test(entry.name));
   if (roots.length > 1) refuse(source.path, `the archive holds ${roots.length} data.pkl, and loaders differ in which they read`, SAVE_AGAIN, { offset: roots[1].at });
   const main = roots.length === 1 ? await readPickle(roots[0], zip, source, context, imports) : null;
+  if (main) reportLongFrame(main.machine, problems, (offset) => (main.stream === null ? roots[0].header : main.stream + offset), `${shown(roots[0].name)}: `);
   const pickles = await scanOthers(zip, roots[0], context, imports, problems);
   if (!main) {
     if (pickles === 0) return refuseOther(zip, source);
@@ -100,6 +101,7 @@ async function scanOthers(zip: ZipArchive, root: ZipEntry | undefined, context: 
     }
     left -= bytes.length;
     const machine = await runPickle(PickleInput.of(bytes), 0, imports, context);
+    reportLongFrame(machine, problems, () => entry.header, `${shown(entry.name)}: `);
     if (machine.broken) problems.add('questionable', `the pickle ${shown(entry.name)} breaks at its byte ${machine.broken.offset}: ${machine.broken.message}`, SAVE_AGAIN, { offset: entry.header });
   }
   return others.length + (root ? 1 : 0);

@@ -149,3 +149,23 @@ test('a text file is not taken for a pickle', async () => {
     assert.match((await refused(latin1(text))).message, /text and no checkpoint|breaks/, text);
   }
 });
+
+test('a frame that claims more bytes than follow is a finding, as Python refuses it; what stands behind it is read all the same', async () => {
+  const frame = (length: bigint): Buffer => { const bytes = Buffer.alloc(9, 0x95); bytes.writeBigUInt64LE(length, 1); return bytes; };
+  const body = latin1('cos\nsystem\n.');
+  const framed = (length: bigint): Buffer => Buffer.concat([latin1('\x80\x04'), frame(length), body]);
+  const told = async (bytes: Buffer, limits: Partial<Limits> = {}): Promise<string[]> => {
+    const { problems, imports } = await opened(bytes, limits);
+    assert.deepEqual(imports.map(({ module, name }) => `${module}.${name}`), ['os.system']);
+    return problems.filter(({ code }) => code === 'BL406').map(({ grade, message, offset }) => `${grade} ${offset} ${message}`);
+  };
+  const outcome = (claimed: bigint): string[] => [`questionable 2 a frame claims ${claimed} bytes, but ${body.length} bytes follow: the pickle is cut or altered, and Python refuses to load it`];
+  assert.deepEqual(await told(framed(BigInt(body.length))), []);
+  for (const length of [BigInt(body.length) + 1n, 2n ** 31n, 2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n]) assert.deepEqual(await told(framed(length)), outcome(length));
+  // A second pickle behind the first counts as what follows, as it does for Python; a frame of the second has its own place.
+  assert.deepEqual(await told(Buffer.concat([framed(BigInt(body.length) + 2n), latin1('N.')])), []);
+  assert.match((await told(Buffer.concat([latin1('N.'), framed(99n)])))[0]!, /^questionable 4 a frame claims 99 bytes/);
+  // More of a large file is read before a frame is called too long.
+  const large = Buffer.concat([latin1('\x80\x04'), frame(200_000n), Buffer.concat([latin1('B'), (() => { const n = Buffer.alloc(4); n.writeUInt32LE(199_000); return n; })(), Buffer.alloc(199_000)]), latin1('0'), body, Buffer.alloc(2000, 0x4e)]);
+  assert.deepEqual((await told(large)).filter((line) => line.includes('frame')), []);
+});
