@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { closeSync, constants, fsyncSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unfinishedName } from './unfinished';
 
 /** The file operations of an atomic write, so that tests can make each of them fail. */
 export interface FileOperations {
@@ -23,7 +24,8 @@ const RETRIES = [5, 10, 20, 40, 80, 160, 320, 640];
  * the folder synced. Until {@link commit} the destination is untouched; {@link discard} removes the temporary file.
  */
 export class AtomicFile {
-  private readonly temporary: string;
+  /** Where the bytes are until {@link commit}. */
+  readonly temporary: string;
   private descriptor: number;
   private readonly hash = createHash('sha256');
   private settled = false;
@@ -31,7 +33,7 @@ export class AtomicFile {
   bytes = 0;
 
   constructor(private readonly path: string, private readonly files: FileOperations = NODE_FILES) {
-    this.temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`);
+    this.temporary = unfinishedName(path);
     this.descriptor = files.openSync(this.temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o666);
   }
 
@@ -45,10 +47,16 @@ export class AtomicFile {
     this.bytes += chunk.length;
   }
 
-  /** @returns SHA-256 of what was written, in hexadecimal. */
-  async commit(): Promise<string> {
+  /** Puts everything written on the disk; it can be read at {@link temporary}, and nothing more can be written. */
+  finish(): void {
+    if (this.descriptor < 0) return;
     this.files.fsyncSync(this.descriptor);
     this.close();
+  }
+
+  /** @returns SHA-256 of what was written, in hexadecimal. */
+  async commit(): Promise<string> {
+    this.finish();
     for (let attempt = 0; ; attempt++) {
       try {
         this.files.renameSync(this.temporary, this.path);

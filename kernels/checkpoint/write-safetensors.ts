@@ -15,6 +15,8 @@ export interface SafetensorsEntry {
 export interface WriteOptions {
   readonly signal?: AbortSignal;
   readonly files?: FileOperations;
+  /** Looks at the whole file, which is on the disk under a name of its own, before it takes its place. When it throws there is no file. */
+  readonly prove?: (temporary: string) => Promise<void>;
 }
 
 /** Element types of the format. Quantized types of PyTorch are stored as the integers they are. */
@@ -49,6 +51,10 @@ export async function writeSafetensors(path: string, entries: Iterable<Safetenso
       if (written !== sizes[index]) throw new Error(`${shown(entry.name)} wrote ${written} bytes, but its shape needs ${sizes[index]}`);
     }
     options.signal?.throwIfAborted();
+    if (options.prove) {
+      file.finish();
+      await options.prove(file.temporary);
+    }
     const sha256 = await file.commit();
     return { bytes: file.bytes, sha256 };
   } catch (error) {

@@ -2,7 +2,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
-import { DTYPE_BITS, elementCount, modelTensors, openCheckpoint, TensorReader, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
+import { DTYPE_BITS, elementCount, modelTensors, openCheckpoint, removeUnfinished, TensorReader, unfinishedName, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
 import { blockLayout } from '../formats/blocks';
 import { kernelOps } from '../wasm/load';
 import { canPack, copyEntry, dequantizedEntry, packedEntries, type EntryContext, type PackableWeight } from './export-entries';
@@ -35,19 +35,15 @@ export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly
   try {
     const { entries, packed, notes } = entriesOf(checkpoint, weights, params, entryContext);
     const config = packed.length > 0 ? quantizationConfig(packed) : null;
-    // The file takes its name only once it has been read back: nobody ever meets one that was not proven.
-    const unproven = `${target}.${process.pid}.unproven`;
-    const written = await asJobError(target, async () => {
-      try {
-        const result = await writeSafetensors(unproven, entries, metadataOf(checkpoint, params, config));
+    context.writesInto(path.dirname(target));
+    await removeUnfinished(path.dirname(target));
+    const written = await asJobError(target, () => writeSafetensors(target, entries, metadataOf(checkpoint, params, config), {
+      // The file takes its name only once it has been read back: nobody ever meets one that was not proven.
+      prove: (temporary) => {
         label = `Reading back ${path.basename(target)}`;
-        await verify(unproven, target, entries, context);
-        await rename(unproven, target);
-        return result;
-      } finally {
-        await rm(unproven, { force: true });
-      }
-    });
+        return verify(temporary, target, entries, context);
+      },
+    }));
     if (config) notes.push(await writeConfigBeside(target, config));
     return { path: target, bytes: written.bytes, verifiedTensors: entries.length, sha256: written.sha256, ...(notes.length > 0 ? { notes } : {}) };
   } finally {
@@ -177,7 +173,7 @@ function quantizationConfig(weights: readonly PackableWeight[]): string {
 
 async function writeConfigBeside(target: string, config: string): Promise<string> {
   const file = `${target.replace(/\.safetensors$/, '')}.quantization_config.json`;
-  const temporary = `${file}.${process.pid}.tmp`;
+  const temporary = unfinishedName(file);
   await asJobError(file, async () => {
     try {
       await writeFile(temporary, `${config}\n`, { flag: 'wx' });

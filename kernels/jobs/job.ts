@@ -204,6 +204,8 @@ export interface JobContext {
   /** Throws JobCancelled once cancelled. */
   throwIfCancelled(): void;
   progress(done: number, total: number, message: string): void;
+  /** Says that unfinished files (see checkpoint/unfinished.ts) may lie in this folder: they go when the job is ended from outside. */
+  writesInto(folder: string): void;
   /** Runs tasks on the worker threads, largest first, results in task order. Rejects with the first failure. */
   map<Task, Result>(kind: string, tasks: readonly Task[], weight: (task: Task) => number, onDone?: (index: number, result: Result) => void): Promise<Result[]>;
   readonly memoryCapBytes: number;

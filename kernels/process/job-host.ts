@@ -1,6 +1,7 @@
 /** The main thread's hold on the job thread: start, cancel, replace, and the memory limit. */
 import { Worker } from 'node:worker_threads';
 import { JobCancelled, type JobProgress } from '../jobs/job';
+import { removeUnfinished } from '../checkpoint/unfinished';
 import { SharedState } from './shared-state';
 import { MemoryExceeded, reviveError, threadFailure, WorkerCrash, type JobMessage, type RunMessage, type ThreadData } from './thread-messages';
 
@@ -17,6 +18,8 @@ interface Running {
   readonly reject: (error: Error) => void;
   readonly onProgress: (progress: JobProgress) => void;
   readonly timers: NodeJS.Timeout[];
+  /** Where the job may have files that are not finished. */
+  readonly folders: Set<string>;
 }
 
 export class JobHost {
@@ -25,6 +28,7 @@ export class JobHost {
   private running: Running | null = null;
   private pastSteps = 0;
   private onIdle: (() => void) | null = null;
+  private abandoning = false;
 
   constructor(private readonly file: string, readonly threads: number, private readonly memoryMb: number) {
     this.shared = SharedState.create(threads);
@@ -44,7 +48,7 @@ export class JobHost {
     if (this.running) throw new Error('a job is running');
     return new Promise((resolve, reject) => {
       const memory = setInterval(() => this.watchMemory(), MEMORY_POLL_MS);
-      this.running = { job, resolve, reject, onProgress, timers: [memory] };
+      this.running = { job, resolve, reject, onProgress, timers: [memory], folders: new Set() };
       const thread = this.thread ??= this.start();
       this.shared.setCancelled(false);
       thread.postMessage({ type: 'run', job, kind, params } satisfies RunMessage);
@@ -56,9 +60,7 @@ export class JobHost {
     if (running?.job !== job) return;
     this.shared.setCancelled(true);
     running.timers.push(setTimeout(() => {
-      if (this.running !== running) return;
-      this.replace();
-      this.end()?.reject(new JobCancelled());
+      if (this.running === running) this.abandon(new JobCancelled());
     }, CANCEL_GRACE_MS));
   }
 
@@ -76,9 +78,7 @@ export class JobHost {
       resourceLimits: { maxOldGenerationSizeMb: memoryMb },
     });
     const lost = (error: Error): void => {
-      if (this.thread !== thread) return;
-      this.replace();
-      this.end()?.reject(error instanceof MemoryExceeded ? this.tooMuchMemory() : error);
+      if (this.thread === thread) this.abandon(error instanceof MemoryExceeded ? this.tooMuchMemory() : error);
     };
     thread.on('message', (message: JobMessage) => this.receive(message));
     thread.on('messageerror', (error) => lost(new WorkerCrash(`the job's result cannot be read: ${error.message}`)));
@@ -88,8 +88,9 @@ export class JobHost {
   }
 
   private receive(message: JobMessage): void {
-    if (this.running?.job !== message.job) return;
+    if (this.running?.job !== message.job || this.abandoning) return;
     if (message.type === 'progress') this.running.onProgress(message.progress);
+    else if (message.type === 'writes') this.running.folders.add(message.folder);
     else if (message.type === 'done') this.end()?.resolve(message.result);
     else {
       const error = reviveError(message.error);
@@ -105,21 +106,33 @@ export class JobHost {
     return running;
   }
 
-  /** Ends the job thread, and its workers with it. The next job starts a new one with memory of its own. */
-  private replace(): void {
-    const { thread } = this;
+  /**
+   * Ends the job thread, and its workers with it, takes away what it had not finished writing, and then fails the job.
+   * The next job starts a new thread with memory of its own.
+   */
+  private abandon(error: Error): void {
+    const { thread, running } = this;
+    if (this.abandoning) return;
+    this.abandoning = true;
     this.thread = null;
     this.pastSteps = this.steps;
     this.shared = SharedState.create(this.threads);
-    void thread?.terminate();
+    for (const timer of running?.timers ?? []) clearTimeout(timer);
+    const clean = async (): Promise<void> => {
+      for (const folder of running?.folders ?? []) await removeUnfinished(folder, 'own too');
+    };
+    // Not waited for: the thread may stand in a long write, whose file can be taken away all the same; where it cannot, afterwards.
+    void thread?.terminate().then(() => (this.running === null ? clean() : undefined));
+    void clean().then(() => {
+      this.abandoning = false;
+      this.end()?.reject(error);
+    });
   }
 
   /** Heap limits see JavaScript objects only; weights live in array buffers, which show in the resident size. */
   private watchMemory(): void {
     const allowed = this.memoryMb * 2 ** 20 + BASE_BYTES + THREAD_BYTES * (this.threads + 1);
-    if (process.memoryUsage.rss() <= allowed) return;
-    this.replace();
-    this.end()?.reject(this.tooMuchMemory());
+    if (process.memoryUsage.rss() > allowed) this.abandon(this.tooMuchMemory());
   }
 
   private tooMuchMemory(): MemoryExceeded {

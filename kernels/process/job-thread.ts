@@ -27,6 +27,7 @@ export function runJobThread(port: MessagePort, data: ThreadData, jobs: Table<An
         shared.step();
         meter.report(done, total, message);
       },
+      writesInto: (folder) => send({ type: 'writes', job, folder }),
       map: (taskKind, tasks, weight, onDone) => pool.map(taskKind, tasks, weight, onDone),
       memoryCapBytes: memoryMb * 2 ** 20,
       threads,

@@ -86,8 +86,11 @@ export class Session {
   }
 
   private notify(method: string, params: unknown): void {
-    // A write fails only when the reader is gone, and then the process is about to end.
-    this.connection.sendNotification(method, params).catch(() => undefined);
+    // A write fails only when the reader is gone, and a closed connection throws at once. Then the process is about to end,
+    // but not before the job has taken its unfinished files along: it must not die of this.
+    try {
+      this.connection.sendNotification(method, params).catch(() => undefined);
+    } catch { /* see above */ }
   }
 
   private restartIdleTimer(): void {

@@ -17,6 +17,7 @@ export interface ThreadData {
 export interface RunMessage { readonly type: 'run'; readonly job: number; readonly kind: string; readonly params: unknown }
 export type JobMessage =
   | { readonly type: 'progress'; readonly job: number; readonly progress: JobProgress }
+  | { readonly type: 'writes'; readonly job: number; readonly folder: string }
   | { readonly type: 'done'; readonly job: number; readonly result: unknown }
   | { readonly type: 'failed'; readonly job: number; readonly error: ErrorData };
 

@@ -1,7 +1,7 @@
 /** Files that are there whole or not at all. */
-import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { removeUnfinished, unfinishedName } from '../../kernels/checkpoint';
 import { messageOf, UserError } from './user-error';
 
 /**
@@ -10,10 +10,11 @@ import { messageOf, UserError } from './user-error';
  * @throws UserError naming the path when the folder cannot be written; nothing is left behind.
  */
 export async function writeFileAtomic(target: string, text: string, signal?: AbortSignal): Promise<number> {
-  const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = unfinishedName(target);
   const bytes = Buffer.from(text, 'utf8');
   try {
     await mkdir(path.dirname(target), { recursive: true });
+    await removeUnfinished(path.dirname(target));
     signal?.throwIfAborted();
     const file = await open(temporary, 'wx');
     try {

@@ -168,7 +168,9 @@ export class KernelProcess {
   private async request(method: string, params: unknown, cancel?: CancellationTokenSource): Promise<unknown> {
     if (this.exit) throw new ProcessEnded(this.exit);
     const ended = this.exited.then((exit) => { throw new ProcessEnded(exit); });
-    const answer = cancel ? this.connection.sendRequest(method, params, cancel.token) : this.connection.sendRequest(method, params);
+    // Asynchronous from the start: a connection that has closed throws at once, before the exit is known.
+    const ask = async (): Promise<unknown> => (cancel ? this.connection.sendRequest(method, params, cancel.token) : this.connection.sendRequest(method, params));
+    const answer = ask();
     // What fails because the process is gone is told by its exit, which says why.
     const settled = answer.catch((error: unknown) => {
       if (error instanceof ResponseError && !isConnectionError(error)) throw error;
@@ -196,7 +198,9 @@ export class KernelProcess {
   async stop(): Promise<void> {
     if (this.exit) return;
     this.killedFor ??= 'stop';
-    this.connection.sendNotification(METHODS.shutdown).catch(() => undefined);
+    try {
+      this.connection.sendNotification(METHODS.shutdown).catch(() => undefined);
+    } catch { /* the connection has closed already: the end of stdin says the same */ }
     this.child.stdin?.end();
     this.after(this.options.timing.killMs, () => this.end('stop'));
     await this.exited;

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import type { JobProgress } from '../../kernels/jobs/job';
 import { JobCancelled, JobError, Kernel, KernelError, type KernelOptions, type RunOptions } from '../../server/kernel';
@@ -147,4 +150,19 @@ test('Given an idle kernel, when its idle time is over, then it ends by itself a
   assert.equal(kernel.state, 'idle');
   await run('echo');
   assert.notEqual(kernel.pid, pid);
+});
+
+test('Given a job that writes and never looks at the flag, when it is cancelled, then what it had half written is gone and the kernel goes on', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'bitlens-writer-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { kernel, run } = start(t);
+  await run('echo');
+  const { pid } = kernel;
+  const abort = new AbortController();
+  const written: string[] = [];
+  await assert.rejects(run('deafWriter', { folder }, { signal: abort.signal, onProgress: () => { written.push(...readdirSync(folder)); abort.abort(); } }), JobCancelled);
+  assert.equal(written.length, 1);
+  assert.deepEqual(readdirSync(folder), []);
+  assert.deepEqual(await run('echo', { a: 1 }), { a: 1 });
+  assert.equal(kernel.pid, pid);
 });

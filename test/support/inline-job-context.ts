@@ -12,6 +12,7 @@ export function inlineJobContext(options: { readonly order?: (count: number) => 
       if (options.cancelAfterPolls !== undefined && context.polls > options.cancelAfterPolls) throw options.error?.() ?? new Error('cancelled');
     },
     progress(done: number, total: number): void { context.reports.push([done, total]); },
+    writesInto(): void { /* nobody ends this job from outside */ },
     async map<Task, Result>(kind: string, tasks: readonly Task[], _weight: (task: Task) => number, onDone?: (index: number, result: Result) => void): Promise<Result[]> {
       const run = workerTasks[kind as keyof typeof workerTasks] as unknown as (task: Task, context: { throwIfCancelled(): void }) => Result | Promise<Result>;
       const results: Result[] = new Array(tasks.length);
