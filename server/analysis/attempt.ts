@@ -5,6 +5,7 @@ import { link } from '../linking/link';
 import type { ModuleNode, ModuleTree, RootCandidate } from '../python/module-tree';
 import { breathe } from './breathe';
 import { tiesEmbeddings, type ModelValues } from './model-values';
+import type { ConfigFile } from './config-files';
 import type { PythonPort } from './ports';
 
 /** One class built one way and joined with the checkpoint. */
@@ -38,6 +39,8 @@ export interface RootQuery {
   readonly candidates: readonly RootCandidate[];
   readonly checkpoint: Checkpoint | null;
   readonly values: readonly ModelValues[];
+  /** Configuration files of the project, looked for when no other way of building a candidate fits. */
+  readonly configs?: () => Promise<readonly ConfigFile[]>;
   /** The user's own choice of class and arguments. */
   readonly only?: string;
   readonly namedBy?: string;

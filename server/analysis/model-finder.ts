@@ -4,6 +4,7 @@ import type { Recipe } from '../../kernels/recipe/recipe';
 import type { Settings } from '../protocol';
 import { identityOf, type CheckpointCache } from './checkpoint-cache';
 import type { ModelEntry } from './config';
+import { configFiles, type ConfigFile } from './config-files';
 import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint } from './locate';
 import type { ModelAnalysis } from './model-analysis';
 import { modelValues } from './model-values';
@@ -106,7 +107,7 @@ export class ModelFinder {
    */
   private async root(query: Omit<Parameters<typeof chooseRoot>[0], 'checkpoint' | 'values'>, opened: OpenedCheckpoint): Promise<ChosenRoot | null> {
     if (query.candidates.length === 0 && query.only === undefined) return null;
-    const full = { ...query, checkpoint: opened.checkpoint, values: opened.checkpoint ? await modelValues(opened.checkpoint) : [] };
+    const full = { ...query, checkpoint: opened.checkpoint, values: opened.checkpoint ? await modelValues(opened.checkpoint) : [], configs: this.configsFor(query.file, opened.checkpoint?.path) };
     if (query.only !== undefined) return chooseRoot(full);
     const key = rootKey(query.candidates, opened.checkpoint);
     const last = this.roots.get(query.file);
@@ -119,6 +120,12 @@ export class ModelFinder {
     const chosen = await chooseRoot(full);
     if (chosen) this.rememberRoot(query.file, query.candidates, opened.checkpoint, chosen);
     return chosen;
+  }
+
+  /** Looked for once, when somebody asks. */
+  private configsFor(source: string, checkpoint: string | undefined): () => Promise<readonly ConfigFile[]> {
+    let found: Promise<readonly ConfigFile[]> | null = null;
+    return () => (found ??= checkpoint === undefined ? Promise.resolve([]) : configFiles(source, rootsOf(this.host), checkpoint));
   }
 
   private rememberRoot(file: string, candidates: Parameters<typeof rootKey>[0], checkpoint: ModelAnalysis['checkpoint'], chosen: ChosenRoot): void {

@@ -5,7 +5,8 @@ import { link } from '../linking/link';
 import type { RootCandidate } from '../python/module-tree';
 import { compareFit, fitOf, fitsWholly, isAlmost, isAnotherSize, modulesOf, TreeBuilder, type Attempt, type RootQuery } from './attempt';
 import type { RootChoice } from './model-analysis';
-import { argumentsFrom, namedArchitecture, tiesEmbeddings } from './model-values';
+import { argumentsOf } from './config-files';
+import { argumentsFrom, CONFIG_PARAMETER, namedArchitecture, tiesEmbeddings } from './model-values';
 import { loosen, resize } from './other-arguments';
 import { didYouMean, UserError } from './user-error';
 
@@ -63,6 +64,32 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
     // Values that contradict the weights are of another model. Where the names explain as much, known sizes beat unknown ones.
     const order = best ? compareFit(variant.fit, best.fit) : -1;
     if (order < 0 || (order === 0 && (variant.fit.vague < best!.fit.vague || (needy && best!.argsFrom === null && variant.fit.misshaped === 0)))) best = variant;
+  }
+  return best && query.configs && needsConfiguration(best) ? fromConfigurations(query.configs, best, make) : best;
+}
+
+/** Files tried for one candidate. */
+const MAX_CONFIGS = 10;
+
+/** True when what is not known of the model may stand in a file, and enough of its names are in the checkpoint to ask. */
+function needsConfiguration(made: Attempt): boolean {
+  const { candidate: { missingArguments, adjustable = [] }, link: { matched = 0, absorbed = 0, considered = 0 }, fit } = made;
+  const mayTakeOne = missingArguments.length > 0 || adjustable.some(({ value, name }) => (typeof value === 'string' && /\.\w{3,4}$/.test(value)) || (value === null && CONFIG_PARAMETER.test(name)));
+  return mayTakeOne && (fit.vague > 0 || !fitsWholly(made)) && matched + absorbed >= 0.3 * considered;
+}
+
+/** The candidate built from the project's own configuration files: the first that leaves nothing open, else it stays as it is. */
+async function fromConfigurations(configs: NonNullable<RootQuery['configs']>, made: Attempt, make: (args: Readonly<Record<string, unknown>>, from: string) => Promise<Attempt | null>): Promise<Attempt> {
+  let builds = 0;
+  let best = made;
+  for (const file of await configs()) {
+    for (const args of argumentsOf(made.candidate, file)) {
+      if (builds++ >= MAX_CONFIGS) return best;
+      const variant = await make({ ...made.args, ...args }, path.basename(file.path));
+      if (!variant || variant.link.unlinkedTensors.length > best.link.unlinkedTensors.length || isAnotherSize(variant)) continue;
+      if (fitsWholly(variant) && compareFit(variant.fit, best.fit) <= 0 && (variant.fit.vague < best.fit.vague || !fitsWholly(best))) best = variant;
+      if (best === variant && (best.link.absorbed ?? 0) === 0) return best;
+    }
   }
   return best;
 }

@@ -16,6 +16,8 @@ export interface StoredName {
   readonly segments: readonly string[];
   /** Name with wrappers taken off. */
   readonly key: string;
+  /** How many of the segments lead to the state dict itself: keys of the training checkpoint it lies in. */
+  readonly home: number;
 }
 
 /** Splitting is the same for every tree that has the same wrappers among its names: kept as long as the checkpoint is. */
@@ -36,7 +38,8 @@ export function storedNames(tensors: readonly TensorInfo[], known: ReadonlySet<s
       continue;
     }
     const segments = all.filter((segment, index) => index === all.length - 1 || !wrappers.has(segment));
-    names.push({ tensor, segments, key: segments.join('.') });
+    const home = tensor.container ? tensor.container.split('.').filter((segment) => !wrappers.has(segment)).length : 0;
+    names.push({ tensor, segments, key: segments.join('.'), home: Math.min(home, segments.length - 1) });
   }
   const made = { names, odd };
   split.set(tensors, (split.get(tensors) ?? new Map()).set(key, made));

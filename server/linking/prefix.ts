@@ -1,5 +1,5 @@
 /** Which part of a checkpoint is this model: the prefix of its names that explains most. */
-import { matchName, shapeAllows, splitPath, type Pattern, type PatternNode } from './pattern';
+import { isOpen, matchName, shapeAllows, splitPath, type Pattern, type PatternNode } from './pattern';
 import type { StoredName } from './names';
 
 export interface PrefixChoice {
@@ -16,6 +16,8 @@ interface Votes {
   matched: number;
   misshaped: number;
   open: number;
+  /** Names of which the prefix is just the way to the state dict. */
+  home: number;
 }
 
 /** Top-level entries of a training checkpoint that never hold the model's own tensors. */
@@ -38,9 +40,10 @@ function vote(from: PatternNode, names: readonly StoredName[]): Map<string, Vote
       const key = prefix.join('.');
       let entry = votes.get(key);
       if (!entry) {
-        entry = { prefix, matched: 0, misshaped: 0, open: 0 };
+        entry = { prefix, matched: 0, misshaped: 0, open: 0, home: 0 };
         votes.set(key, entry);
       }
+      if (start === name.home) entry.home += 1;
       if (match.kind === 'open') entry.open += 1;
       else if (match.leaves.some((leaf) => shapeAllows(leaf.parameter.shape, name.tensor.shape))) entry.matched += 1;
       else entry.misshaped += 1;
@@ -56,6 +59,8 @@ function better(a: Votes, b: Votes): boolean {
   if (scoreA !== scoreB) return scoreA > scoreB;
   const secondary = (votes: Votes): number => (votes.prefix.some((segment) => SECONDARY.test(segment)) ? 1 : 0);
   if (secondary(a) !== secondary(b)) return secondary(a) < secondary(b);
+  // A module of unknown content takes every name below it: then what the file itself says to be the state dict counts.
+  if (a.home !== b.home) return a.home > b.home;
   return a.prefix.length < b.prefix.length;
 }
 
@@ -63,6 +68,18 @@ function best(votes: Map<string, Votes>): Votes | null {
   let winner: Votes | null = null;
   for (const entry of votes.values()) if (!winner || better(entry, winner)) winner = entry;
   return winner;
+}
+
+/** The entry that holds most of the names, for a model of which nothing is known. */
+function commonHome(names: readonly StoredName[]): readonly string[] {
+  const homes = new Map<string, { prefix: readonly string[]; count: number }>();
+  for (const { segments, home } of names) {
+    if (home > 0 && isTrainingState(segments[0]!)) continue;
+    const prefix = segments.slice(0, home);
+    const known = homes.get(prefix.join('.'));
+    if (known) known.count += 1; else homes.set(prefix.join('.'), { prefix, count: 1 });
+  }
+  return [...homes.values()].sort((a, b) => b.count - a.count)[0]?.prefix ?? [];
 }
 
 /** Paths of inner modules that could be a checkpoint by themselves: user classes one or two levels down. */
@@ -96,7 +113,7 @@ export function choosePrefix(pattern: Pattern, names: readonly StoredName[]): Pr
       }
     }
   }
-  if (!winner) return { prefix: [], subtree: '', copies: [] };
+  if (!winner) return { prefix: pattern.root.modules.some(isOpen) ? commonHome(names) : [], subtree: '', copies: [] };
   const chosen = winner;
   const copies = [...votes.values()]
     .filter((entry) => entry !== chosen && entry.prefix.length > 0 && entry.matched > 1 && entry.matched >= chosen.matched / 2)

@@ -24,7 +24,14 @@ export interface PythonHost {
 
 /** A file as a result saw it; without a layout it was not there. */
 interface Seen { readonly version: number; readonly layout: Layout | null }
-interface Cached<T> { readonly value: T; readonly depends: ReadonlyMap<string, Seen>; readonly reading: Reading }
+/** Configuration files by their paths, with what was in them; null for those that were not there. */
+type DataFiles = ReadonlyMap<string, string | null>;
+interface Cached<T> { readonly value: T; readonly depends: ReadonlyMap<string, Seen>; readonly data: DataFiles; readonly reading: Reading }
+
+/** What is read as data: text formats of configurations, small as those are. */
+const DATA_FILE = /\.(?:ya?ml|json|cfg|conf|ini|toml|txt|names|data)$/i;
+const MAX_DATA = 2 ** 20;
+const MAX_DATA_FILES = 64;
 
 /** Unopened files kept parsed at most; beyond it the longest unused go. */
 const MAX_KEPT = 400;
@@ -116,6 +123,11 @@ export class PythonWorkspace {
   }
   /** @internal */
   roots(): readonly string[] { return this.host.roots(); }
+  /** @internal Text of a configuration file as it is now, or null. */
+  data(file: string): string | null {
+    const text = this.host.readFile(file);
+    return text !== null && text.length <= MAX_DATA ? text : null;
+  }
 
   private cached<T>(cache: Map<string, Cached<T>>, key: string, make: (session: Session) => T): T {
     const known = cache.get(key);
@@ -127,7 +139,7 @@ export class PythonWorkspace {
     const reading = new Reading();
     const value = recordReading(reading, () => make(session));
     cache.delete(key);
-    cache.set(key, { value, depends: new Map(session.depends), reading: session.reading.and(reading) });
+    cache.set(key, { value, depends: new Map(session.depends), data: new Map(session.data), reading: session.reading.and(reading) });
     if (cache.size > MAX_RESULTS) cache.delete(cache.keys().next().value!);
     this.trim(session);
     return value;
@@ -136,6 +148,7 @@ export class PythonWorkspace {
   /** The result as it would be made now, when what it was made from is still there; else null. */
   private stillRight<T>(known: Cached<T>): Cached<T> | null {
     const changed: [string, Seen][] = [];
+    for (const [file, text] of known.data) if (this.data(file) !== text) return null;
     for (const [file, { version, layout }] of known.depends) {
       const now = this.source(file);
       if ((now?.version ?? -1) === version) continue;
@@ -149,7 +162,7 @@ export class PythonWorkspace {
       if (!compared) return null;
       if (compared.move) moves.set(file, compared.move);
     }
-    return { value: moves.size > 0 ? moveSpans(known.value, moves) : known.value, depends: new Map([...known.depends, ...changed]), reading: known.reading };
+    return { value: moves.size > 0 ? moveSpans(known.value, moves) : known.value, depends: new Map([...known.depends, ...changed]), data: known.data, reading: known.reading };
   }
 
   private trim(session: Session): void {
@@ -168,6 +181,8 @@ export class PythonWorkspace {
 class Session implements ModuleFinder {
   /** Every file that was read as it was then; version -1 for those that were looked for and not there. */
   readonly depends = new Map<string, Seen>();
+  /** Configuration files that code in it opened. */
+  readonly data = new Map<string, string | null>();
   private readonly modules = new Map<string, ModuleScope>();
   private readonly packageHomes = new Map<string, string>();
   /** What the top levels of its modules read. */
@@ -181,6 +196,7 @@ class Session implements ModuleFinder {
   usable(): boolean {
     if (this.spoilt || this.roots !== this.workspace.roots().join('\0')) return false;
     for (const [file, { version }] of this.depends) if ((this.workspace.source(file)?.version ?? -1) !== version) return false;
+    for (const [file, text] of this.data) if (this.workspace.data(file) !== text) return false;
     return true;
   }
   spoil(): void { this.spoilt = true; }
@@ -208,6 +224,26 @@ class Session implements ModuleFinder {
     return undefined;
   }
 
+  readText(name: string, from: string | undefined): { file: string; text: string } | undefined {
+    if (!DATA_FILE.test(name)) return undefined;
+    const roots = this.workspace.roots();
+    const root = from === undefined ? undefined : rootOf(from, roots);
+    const folders = [...(from === undefined ? [] : foldersUp(from, root!)), ...roots];
+    const places = path.isAbsolute(name) ? [path.normalize(name)] : folders.map((folder) => path.join(folder, name));
+    for (const file of new Set(places)) {
+      // Code may name any file of the machine: only the workspace's own are looked at.
+      if (![...roots, ...(root === undefined ? [] : [root])].some((folder) => isInside(file, folder))) continue;
+      let text = this.data.get(file);
+      if (text === undefined) {
+        if (this.data.size >= MAX_DATA_FILES) return undefined;
+        text = this.workspace.data(file);
+        this.data.set(file, text);
+      }
+      if (text !== null) return { file, text };
+    }
+    return undefined;
+  }
+
   submodule(parent: ModuleScope, name: string): ModuleScope | undefined {
     return parent.isPackage ? this.at(path.join(path.dirname(parent.file), name)) : undefined;
   }
@@ -220,10 +256,7 @@ class Session implements ModuleFinder {
     const folders: string[] = [];
     if (from) {
       const root = rootOf(from.file, roots);
-      for (let folder = path.dirname(from.file); ; folder = path.dirname(folder)) {
-        folders.push(folder);
-        if (folder === root || folder === path.dirname(folder) || folders.length > 32) break;
-      }
+      folders.push(...foldersUp(from.file, root));
       // Inside a package the folders are not on Python's path: the outermost come first.
       if (this.workspace.source(path.join(path.dirname(from.file), '__init__.py'))) folders.reverse();
     }
@@ -263,6 +296,16 @@ class Session implements ModuleFinder {
     return relative.split(/[\\/]/).filter((part) => part !== '' && part !== '..').join('.');
   }
 }
+
+/** The file's folder and those above it up to the root. */
+function foldersUp(file: string, root: string): string[] {
+  const folders: string[] = [];
+  for (let folder = path.dirname(file); ; folder = path.dirname(folder)) {
+    folders.push(folder);
+    if (folder === root || folder === path.dirname(folder) || folders.length > 32) return folders;
+  }
+}
+const isInside = (file: string, folder: string): boolean => file.startsWith(folder.endsWith(path.sep) ? folder : folder + path.sep);
 
 /** The innermost root that holds the file, else the file's folder. */
 function rootOf(file: string, roots: readonly string[]): string {

@@ -35,6 +35,8 @@ export interface ModuleFinder {
   /** The submodule of a package or namespace folder. */
   submodule(parent: ModuleScope, name: string): ModuleScope | undefined;
   loaded(): Iterable<ModuleScope>;
+  /** Text of a configuration file of the workspace, as code in the file `from` names it. */
+  readText?(name: string, from: string | undefined): { readonly file: string; readonly text: string } | undefined;
   /** Runs a module's top level: what it reads, every evaluation that shares the modules depends on. */
   readTopLevel?<T>(work: () => T): T;
   /** Something that outlives this evaluation was changed and cannot be put back: the modules must not be used again. */

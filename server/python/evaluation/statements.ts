@@ -12,6 +12,7 @@ import type { Machine} from './machine';
 import { handles, PyRaise } from './machine';
 import { binary, equals, truth } from './operators';
 import { Environment } from './scope';
+import { suppressed } from '../library/contexts';
 import { isInstanceOf } from '../library/types';
 
 /** The ways a block may end; several at once after a branch on something unknown. */
@@ -56,12 +57,7 @@ function execute(machine: Machine, node: Stmt, env: Environment): Outcome {
     case 'for': return executeFor(machine, node, env);
     case 'while': return executeWhile(machine, node, env);
     case 'try': return executeTry(machine, node, env);
-    case 'with':
-      for (const { value, target } of node.items) {
-        const context = evaluate(machine, value, env);
-        if (target) assign(machine, target, context instanceof Instance ? enter(machine, context) : context, env);
-      }
-      return executeBlock(machine, node.body, env);
+    case 'with': return executeWith(machine, node, env);
     case 'function': {
       const made = decorate(machine, node.definition.decorators, makeFunction(machine, node.definition, env), env);
       setName(machine, node.definition.name, made, env);
@@ -246,6 +242,23 @@ function executeTry(machine: Machine, node: Extract<Stmt, { kind: 'try' }>, env:
   return last.normal ? outcome : last;
 }
 const catches = (handler: Handler, type: string): boolean => handler.types.length === 0 || handler.types.some((name) => handles(name, type));
+
+function executeWith(machine: Machine, node: Extract<Stmt, { kind: 'with' }>, env: Environment): Outcome {
+  const swallowed: string[] = [];
+  for (const { value, target } of node.items) {
+    const context = evaluate(machine, value, env);
+    swallowed.push(...suppressed(context) ?? []);
+    if (target) assign(machine, target, context instanceof Instance ? enter(machine, context) : context, env);
+  }
+  if (swallowed.length === 0) return executeBlock(machine, node.body, env);
+  const { depth } = machine;
+  machine.handlers.push(swallowed);
+  try { return executeBlock(machine, node.body, env); } catch (error) {
+    if (!(error instanceof PyRaise) || !swallowed.some((type) => handles(type, error.type))) throw error;
+    machine.depth = depth;
+    return NORMAL;
+  } finally { machine.handlers.pop(); }
+}
 
 function enter(machine: Machine, context: Instance): Value {
   const method = context.cls.lookup('__enter__');

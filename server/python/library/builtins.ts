@@ -9,6 +9,7 @@ import { asNumber, lengthOf, valuesOf } from '../evaluation/iteration';
 import type { Machine } from '../evaluation/machine';
 import { ModuleScope } from '../evaluation/scope';
 import { binary, compareOrder, truth } from '../evaluation/operators';
+import { openBuiltin } from './files';
 import { argument, builtin, nothing } from './support';
 import { builtinTypes, instanceDict, isInstanceOf, isModuleClass, nativeClass, objectClass, typeClass } from './types';
 
@@ -195,7 +196,7 @@ const functions: readonly Builtin[] = [
   builtin('ord', (m, args) => (typeof args.positional[0] === 'string' ? args.positional[0].codePointAt(0) ?? 0 : m.unknown('ord(…)'))),
   builtin('hex', (m, args) => { const n = asNumber(args.positional[0] ?? null); return n === undefined ? m.unknown('hex(…)') : `0x${n.toString(16)}`; }),
   builtin('bin', (m, args) => { const n = asNumber(args.positional[0] ?? null); return n === undefined ? m.unknown('bin(…)') : `0b${n.toString(2)}`; }),
-  builtin('open', (m) => m.unknown('open(…)')), builtin('eval', (m) => m.unknown('eval(…) is not evaluated')), builtin('exec', (m) => m.unknown('exec(…) is not evaluated')),
+  openBuiltin, builtin('eval', (m) => m.unknown('eval(…) is not evaluated')), builtin('exec', (m) => m.unknown('exec(…) is not evaluated')),
   builtin('__import__', (m) => m.unknown('__import__(…) is not evaluated')), nothing('breakpoint'), nothing('exit'), nothing('quit'),
   builtin('dir', (m) => m.unknown('dir(…)')), builtin('globals', (m) => m.unknown('globals()')), builtin('locals', (m) => m.unknown('locals()')),
 ];

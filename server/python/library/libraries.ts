@@ -14,7 +14,9 @@ import { argumentParser } from './argparse';
 import { numpy } from './numpy';
 import { math } from './math';
 import { deepCopy } from './nn-module';
+import { json, omegaLoad, osPath, pathlib, yaml } from './files';
 import { regex } from './regex';
+import { suppress } from './contexts';
 import { argument, builtin, decorator, method, namespace, openNamespace, transparent } from './support';
 import { torchClass } from './torch-classes';
 import { torchModuleNamespace } from './torch-library';
@@ -153,7 +155,7 @@ pydanticModel.kind = 'dataclass';
 
 const omegaConf = namespace('OmegaConf', {
   create: builtin('create', (m, args, site) => attributeDict.native.construct!(m, args, site)), structured: builtin('structured', (m, args) => (args.positional[0] instanceof PyClass ? callValue(m, args.positional[0], noArguments, m.site!) : args.positional[0] ?? null)),
-  to_container: transparent('to_container'), to_object: transparent('to_object'),
+  load: omegaLoad, to_container: transparent('to_container'), to_object: transparent('to_object'),
 }, (name) => builtin(name, (m) => m.unknown(`OmegaConf.${name}(…) is not evaluated`)));
 
 /** `inspect.signature(fn).parameters`, for decorators that rearrange arguments by kind. */
@@ -212,8 +214,9 @@ const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['sys', openNamespace('sys', { version_info: new PyTuple([3, 11, 0]), platform: 'linux', maxsize: Number.MAX_SAFE_INTEGER, modules: openNamespace('sys.modules') })],
   ['importlib', openNamespace('importlib', { import_module: builtin('import_module', (m, args) => { const [name] = args.positional; return typeof name === 'string' ? m.finder.find(name, null) ?? libraryModule(name) ?? m.unknown(`${name} is not in the workspace`) : m.unknown('a module whose name is not known'); }) })],
   ['re', regex],
-  ['os', openNamespace('os', { getenv: environmentVariable, environ: openNamespace('os.environ', { get: environmentVariable }) })],
-  ['contextlib', openNamespace('contextlib', { contextmanager: transparent('contextmanager') })],
+  ['os.path', osPath], ['json', json], ['yaml', yaml], ['pathlib', pathlib],
+  ['os', openNamespace('os', { path: osPath, getenv: environmentVariable, environ: openNamespace('os.environ', { get: environmentVariable }) })],
+  ['contextlib', openNamespace('contextlib', { contextmanager: transparent('contextmanager'), suppress })],
   ['__future__', openNamespace('__future__')],
   ...['pytorch_lightning', 'lightning', 'lightning.pytorch', 'pytorch_lightning.core', 'pytorch_lightning.core.lightning', 'lightning.pytorch.core'].map((name) => [name, namespace(name, { LightningModule: lightningModule, LightningDataModule: nativeClass('LightningDataModule') }, (member) => (member === 'pytorch' ? libraryModule('lightning.pytorch') : new Opaque(`${name}.${member}`)))] as const),
 ]);

@@ -306,3 +306,13 @@ test('a recurrent network of unknown depth: each tensor takes the parameter whos
   assert.deepEqual(result.unlinkedTensors, []);
   assert.deepEqual(result.misshaped.map(({ name }) => name), ['rnn.weight_ih_l1_reverse']);
 });
+
+test('under modules of unknown content, the keys that lead to the state dict are no part of the names', () => {
+  const stored = checkpointOf(['model.model.0.weight', 'model.model.1.weight'].map((name) => ({ ...tensor(name, [2, 2]), container: 'model' })));
+  const open = node('model', 'Inner', 'unknown', [], [], { unknown: { reason: 'not known' } });
+  assert.equal(link(tree(open), stored).prefix, 'model.');
+  const unknownRoot = treeOf(node('', 'Net', 'unknown', [], [], { unknown: { reason: 'not known' } }));
+  assert.deepEqual(paths(link(unknownRoot, stored).layers), ['model.0', 'model.1']);
+  const plain = checkpointOf([tensor('model.0.weight', [2, 2])]);
+  assert.deepEqual(paths(link(tree(open), plain).layers), ['model.0']);
+});
