@@ -135,6 +135,7 @@ class Reader {
     if (text.startsWith('"') || text.startsWith("'")) return unquoted(text);
     const parts = [text];
     while (this.at < this.lines.length && this.lines[this.at]!.text !== '' && this.lines[this.at]!.indent > indent) parts.push(this.lines[this.at++]!.text);
+    if (parts.slice(1).some((part) => keyOf(part))) throw new NotRead();
     return parts.length === 1 ? plainScalar(text) : parts.join(' ');
   }
 
