@@ -1,10 +1,11 @@
 /** Every stored layout. A new one is a file here, a line below, and where its tensors are recognised from names, a file in kernels/checkpoint/layouts. */
 import type { TensorInfo, TensorReader } from '../checkpoint';
 import { awqLayout } from './awq';
+import { ggmlLayout } from './ggml';
 import { gptqLayout } from './gptq';
 import type { StoredLayout, ValueReader } from './stored-layout';
 
-export const LAYOUTS: readonly StoredLayout[] = [gptqLayout, awqLayout];
+export const LAYOUTS: readonly StoredLayout[] = [ggmlLayout, gptqLayout, awqLayout];
 
 /**
  * Opens an encoded tensor for reading values.

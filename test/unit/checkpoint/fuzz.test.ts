@@ -6,6 +6,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { CheckpointError } from '../../../kernels/checkpoint/checkpoint';
 import { TensorReader } from '../../../kernels/checkpoint/tensor-reader';
+import { storedValues } from '../../../kernels/stored/registry';
 import { dataPath } from '../../support/data';
 import { ggufMutation, jsonMutation, pickleMutation, rawMutation, safetensorsMutation, zipMutation } from './mutants';
 import { gguf } from './gguf-file';
@@ -132,7 +133,9 @@ async function fuzz(name: string): Promise<void> {
       const reader = TensorReader.open(onDisk);
       for (const tensor of onDisk.tensors) {
         const elements = tensor.shape.reduce((a, b) => a * b, 1);
-        if (tensor.data && !tensor.encoding && tensor.bytes < 2 ** 20) reader.readInto(tensor, 0, elements, new Uint8Array(tensor.bytes));
+        if (!tensor.data || tensor.bytes >= 2 ** 20) continue;
+        if (tensor.encoding) storedValues(tensor, reader).read(0, elements, new Float32Array(elements));
+        else reader.readInto(tensor, 0, elements, new Uint8Array(tensor.bytes));
       }
       reader.close();
     }
