@@ -1,13 +1,27 @@
 /** Every format family, and the one place that turns an id into a format. */
 import { FormatIdError, type FormatFamily, type NumberFormat } from './format';
 import { float16Family } from './float16';
+import { additiveFamily } from './additive';
 import { afpqFamily } from './afpq';
+import { binaryFamily } from './binary';
+import { bitmodFamily } from './bitmod';
 import { bnbFamily } from './bnb';
+import { companderFamily } from './companders';
+import { densityFamily } from './density';
+import { dynamicFamily } from './dynamic';
 import { intFamily } from './int';
+import { learnedFamily } from './learned';
+import { logarithmicFamily } from './logarithmic';
 import { fp8Family, fpFamily } from './minifloat';
+import { mixedColumnsFamily } from './mixed-columns';
 import { mxFamily } from './mx';
+import { nestedFamily } from './nested';
+import { positFamily } from './posit';
+import { sparseFamily } from './sparse';
+import { ternaryFamily } from './ternary';
 
-export const families: readonly FormatFamily[] = [intFamily, fp8Family, fpFamily, float16Family, mxFamily, bnbFamily, afpqFamily];
+export const families: readonly FormatFamily[] = [intFamily, fp8Family, fpFamily, float16Family, mxFamily, bnbFamily, afpqFamily, bitmodFamily, dynamicFamily, densityFamily,
+  companderFamily, logarithmicFamily, additiveFamily, positFamily, learnedFamily, binaryFamily, ternaryFamily, mixedColumnsFamily, sparseFamily, nestedFamily];
 
 const parsed = new Map<string, NumberFormat>();
 
