@@ -1,11 +1,13 @@
 /**
  * Values that can fill a model's constructor: Hugging Face's config.json beside a checkpoint, and the plain values that
+ * configuration files of other publishers (params.json, model_config.yaml), and the plain values that
  * training scripts save with the weights (nanoGPT's `model_args`, Lightning's `hyper_parameters`).
  */
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { record } from './json-reader';
+import { parsePlainYaml } from './plain-yaml';
 
 export interface ModelValues {
   /** For people: `config.json`, `model_args of ckpt.pt`. */
@@ -13,6 +15,8 @@ export interface ModelValues {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
+/** Files that models are published with, the one that says most about the model last. */
+const CONFIG_FILES = ['hparams.yaml', 'config.yaml', 'model_config.yaml', 'hparams.json', 'model_config.json', 'params.json', 'config.json'];
 const CONFIG_BYTES = 2 ** 20;
 /** Entries of a training checkpoint that describe the model, most specific first. */
 const ENTRIES = ['model_args', 'model_config', 'model_kwargs', 'init_args', 'hyper_parameters', 'hparams', 'config', 'cfg', 'args', 'opt', 'params'];
@@ -34,19 +38,22 @@ export async function modelValues(checkpoint: Checkpoint): Promise<ModelValues[]
       if (isPlain(value[inner])) found.push({ from: `${entry}.${inner} of ${name}`, values: value[inner] });
     }
   }
-  const config = await huggingFaceConfig(checkpoint);
-  if (config) found.unshift({ from: 'config.json', values: config });
+  for (const file of CONFIG_FILES) {
+    const values = await valuesOfFile(checkpoint, file);
+    if (values) found.unshift({ from: file, values });
+  }
   // A checkpoint's own entries may lie at its top level: `{'state_dict': ..., 'arch': ..., 'n_layer': 12}`.
   if (extra && found.length === 0 && Object.keys(extra).length > 0) found.push({ from: name, values: extra });
   return found.slice(0, 6);
 }
 
-/** config.json beside the checkpoint, when it looks like one of a model. */
-async function huggingFaceConfig(checkpoint: Checkpoint): Promise<Record<string, unknown> | null> {
-  const file = path.join(path.dirname(checkpoint.path), 'config.json');
+/** A file of values beside the checkpoint, when it is there and holds named values. */
+async function valuesOfFile(checkpoint: Checkpoint, name: string): Promise<Record<string, unknown> | null> {
+  const file = path.join(path.dirname(checkpoint.path), name);
   try {
     if ((await stat(file)).size > CONFIG_BYTES) return null;
-    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
+    const text = await readFile(file, 'utf8');
+    const value: unknown = name.endsWith('.json') ? JSON.parse(text) : parsePlainYaml(text);
     return isPlain(value) ? record(Object.entries(value)) : null;
   } catch {
     return null;

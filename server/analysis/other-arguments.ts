@@ -1,7 +1,7 @@
 /** Checkpoints of a model that was built with other arguments than its defaults: what they were, or which do not count. */
 import { UNKNOWN_ARGUMENT } from '../python/module-tree';
 import { compareFit, fitsWholly, isAnotherSize, oddNames, rebuild, type Attempt, type RootQuery, type TreeBuilder } from './attempt';
-import { proposedSizes } from './sizes';
+import { fieldOf, proposedSizes } from './sizes';
 
 /** Options beyond this many are not tried one by one. */
 const MAX_OPTIONS = 16;
@@ -11,13 +11,16 @@ const MAX_BUILDS = 16;
 const MAX_RESIZES = 16;
 const MAX_SINGLE = 6;
 
+/** Nobody gave it, as a whole or as a field of a configuration object. */
+const isOpen = (given: Readonly<Record<string, unknown>>, name: string): boolean => !Object.hasOwn(given, name) && fieldOf(given, name) === undefined;
+
 /**
  * A checkpoint of the same model built with other arguments: other classes in the head, another width or depth, a flag the
  * other way. What the shapes propose is built, and taken when it leaves fewer tensors unexplained; where only a few do not
  * fit it must not trade one for another, so that a damaged tensor in a model whose arguments are right is still reported.
  */
 export async function resize(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
-  const open = (made.candidate.adjustable ?? []).filter(({ name }) => !made.args || !Object.hasOwn(made.args, name));
+  const open = (made.candidate.adjustable ?? []).filter(({ name }) => isOpen(made.args ?? {}, name));
   if (!query.checkpoint || query.args || open.length === 0 || fitsWholly(made)) return made;
   let builds = 0;
   const make = async (resized: Readonly<Record<string, unknown>>): Promise<Attempt | null> => {
@@ -67,7 +70,7 @@ export async function resize(query: RootQuery, builder: TreeBuilder, made: Attem
 export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands: Attempt): Promise<Attempt> {
   const made = await resize(query, builder, asItStands);
   const told = { ...made.args, ...made.resized };
-  const open = (made.candidate.adjustable ?? []).filter(({ name }) => !Object.hasOwn(told, name));
+  const open = (made.candidate.adjustable ?? []).filter(({ name }) => isOpen(told, name));
   if (!query.checkpoint || query.args || open.length === 0 || !isAnotherSize(made)) return made;
   let builds = 0;
   const make = async (names: readonly string[]): Promise<Attempt> => {

@@ -44,6 +44,14 @@ export function proposedSizes(tree: ModuleTree, link: LinkResult, parameters: re
   }).sort((a, b) => b.support - a.support);
 }
 
+/** `config.n_layer`: what the values that came with the weights have there. */
+export function fieldOf(args: Readonly<Record<string, unknown>>, name: string): unknown {
+  const dot = name.indexOf('.');
+  const whole = dot > 0 ? args[name.slice(0, dot)] : undefined;
+  const field = name.slice(dot + 1);
+  return typeof whole === 'object' && whole !== null && Object.hasOwn(whole, field) ? (whole as Record<string, unknown>)[field] : undefined;
+}
+
 type Found = Pick<Proposal, 'value' | 'support'>;
 
 /** `multiple` weighs what speaks for another number than the value itself: a product with it, or a part of it. */

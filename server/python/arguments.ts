@@ -1,16 +1,16 @@
 /** What a root is built with: arguments given by the user, else defaults, else configurations the source itself supplies. */
 import { isUnknownArgument, type RootCandidate } from './module-tree';
-import type { Expr } from './syntax/ast';
-import { Instance, PyClass, PyDict, PyFloat, PyFunction, PyList, PyTuple, type Arguments, type UnknownValue, type Value } from './values/values';
+import { PyClass, PyDict, PyFloat, PyFunction, PyList, type Arguments, type UnknownValue, type Value } from './values/values';
 import { callValue, noArguments } from './evaluation/calls';
-import { evaluate } from './evaluation/expressions';
-import { PyRaise, type Machine } from './evaluation/machine';
-import type { ModuleScope } from './evaluation/scope';
+import type { Machine } from './evaluation/machine';
 import { spanOf } from './syntax/ast';
+import { adjustableFields, annotatedClass, configurationFor, configured, configuredWith, gatherFields, isSize, required, signatureOf, type Parameter } from './configurations';
 import { isModuleClass } from './library/types';
-import { isConfiguration, keywordsOf } from './library/pretrained';
+import { isConfiguration } from './library/pretrained';
 import { requiredFields } from './library/dataclasses';
 import { torchClass } from './library/torch-classes';
+
+export { signatureOf } from './configurations';
 
 /** JSON as a Python value; objects can be read by item and by attribute. */
 export function fromJson(value: unknown): Value {
@@ -24,13 +24,6 @@ export function fromJson(value: unknown): Value {
 }
 const namedClass = (text: string): PyClass | undefined => (/^(torch\.)?nn\.[A-Z]\w*$/.test(text) ? torchClass(text.startsWith('torch.') ? text : `torch.${text}`) : undefined);
 
-/** The function whose parameters a root takes, without `self`. */
-export function signatureOf(target: PyClass | PyFunction): { fn: PyFunction; parameters: PyFunction['definition']['parameters'] } | null {
-  if (target instanceof PyFunction) return { fn: target, parameters: target.definition.parameters };
-  const init = target.lookup('__init__');
-  return init instanceof PyFunction ? { fn: init, parameters: init.definition.parameters.slice(1) } : null;
-}
-
 /** Required parameters that neither a default nor a configuration class fills. */
 export function missingArguments(machine: Machine, target: PyClass | PyFunction): string[] {
   const signature = signatureOf(target);
@@ -43,9 +36,6 @@ export function keywordParameters(target: PyClass | PyFunction): string[] {
   if (!signature) return target instanceof PyClass && target.kind === 'dataclass' ? (target.fields ?? []).map((field) => field.name) : [];
   return signature.parameters.filter((parameter) => parameter.kind !== 'varargs' && parameter.kind !== 'kwargs' && parameter.kind !== 'positional').map((parameter) => parameter.name);
 }
-const required = ({ fn, parameters }: NonNullable<ReturnType<typeof signatureOf>>): PyFunction['definition']['parameters'] =>
-  parameters.filter((parameter) => parameter.kind !== 'varargs' && parameter.kind !== 'kwargs' && !fn.defaults.has(parameter.name));
-
 /** The function that a decorator wrapped, as `functools.wraps` says: its signature is what callers see. */
 export function undecorated(fn: PyFunction): PyFunction {
   let inner = fn;
@@ -76,42 +66,30 @@ function signaturesOf(target: PyClass | PyFunction): NonNullable<ReturnType<type
  * Parameters whose default is a plain value or a configuration object: what a checkpoint may have been built with
  * otherwise. `passedTo` is the class that the keywords a function does not name go to.
  */
-export function adjustableParameters(machine: Machine, target: PyClass | PyFunction, passedTo: PyClass | null = null): NonNullable<RootCandidate['adjustable']> {
+export function adjustableParameters(machine: Machine, target: PyClass | PyFunction, passedTo: PyClass | null = null, depth = 0): NonNullable<RootCandidate['adjustable']> {
   const signatures = [...signaturesOf(target), ...(passedTo && signatureOf(target)?.parameters.some(({ kind }) => kind === 'kwargs') ? signaturesOf(passedTo) : [])];
-  const found = new Map<string, NonNullable<RootCandidate['adjustable']>[number] | null>();
+  const found = new Map<string, NonNullable<RootCandidate['adjustable']>[number][]>();
   for (const signature of signatures) {
     for (const parameter of signature.parameters) {
-      if (!found.has(parameter.name)) found.set(parameter.name, adjustable(machine, target, signature.fn, parameter));
+      if (!found.has(parameter.name)) found.set(parameter.name, adjustable(machine, target, signature.fn, parameter, depth));
     }
   }
-  return [...found.values()].filter((parameter) => parameter !== null);
+  return [...found.values()].flat();
 }
 
-function adjustable(machine: Machine, target: PyClass | PyFunction, fn: PyFunction, parameter: PyFunction['definition']['parameters'][number]): NonNullable<RootCandidate['adjustable']>[number] | null {
+function adjustable(machine: Machine, target: PyClass | PyFunction, fn: PyFunction, parameter: Parameter, depth: number): NonNullable<RootCandidate['adjustable']>[number][] {
   const { name } = parameter;
   const value = fn.defaults.get(name);
-  if (value === undefined) return parameter.kind === 'normal' && configurationFor(machine, target, fn, parameter) ? { name, kind: 'size' } : null;
-  if (isSize(value)) return { name, kind: 'size', value: machine.plain(value) };
-  return value === null || typeof value === 'boolean' || typeof value === 'string' ? { name, kind: 'option', value } : null;
-}
-const isSize = (value: Value): boolean => typeof value === 'number' || value instanceof PyFloat
-  || ((value instanceof PyList || value instanceof PyTuple) && value.items.length > 0 && value.items.every(isSize));
-
-/** Plain values for a parameter that takes a configuration of transformers: the object that its class makes of them. */
-function configured(machine: Machine, signature: ReturnType<typeof signatureOf>, name: string, value: Value): Value {
-  const parameter = signature?.parameters.find((one) => one.name === name);
-  if (!(value instanceof PyDict) || !signature || !parameter) return value;
-  const annotated = parameter.annotation && annotatedClass(machine, parameter.annotation, signature.fn, signature.fn.closure.module);
-  const own = signature.fn.owner?.lookup('config_class');
-  const cls = annotated && isConfiguration(annotated) && annotated.span ? annotated : own instanceof PyClass && isConfiguration(own) ? own : null;
-  if (!cls) return value;
-  try {
-    const made = callValue(machine, cls, { ...noArguments, keywords: keywordsOf(value) }, cls.span ?? spanOf(signature.fn.definition));
-    return made instanceof Instance ? made : value;
-  } catch (error) {
-    if (!(error instanceof PyRaise)) throw error;
-    return value;
+  if (value === undefined) {
+    const cls = parameter.kind === 'normal' ? configurationFor(machine, target, fn, parameter) : null;
+    const handed = cls ? null : handedClass(machine, target, fn, parameter, depth);
+    if (handed) return adjustableParameters(machine, handed, null, depth + 1).map((inner) => ({ ...inner, name: `${name}.${inner.name}` }));
+    if (!cls) return [];
+    const fields = isConfiguration(cls) ? [] : adjustableFields(machine, name, cls);
+    return fields.length > 0 ? fields : [{ name, kind: 'size' }];
   }
+  if (isSize(value)) return [{ name, kind: 'size', value: machine.plain(value) }];
+  return value === null || typeof value === 'boolean' || typeof value === 'string' ? [{ name, kind: 'option', value }] : [];
 }
 
 const missingValues = new WeakSet<UnknownValue>();
@@ -119,12 +97,17 @@ const missingValues = new WeakSet<UnknownValue>();
 export const isMissingArgument = (value: UnknownValue): boolean => missingValues.has(value);
 
 /** Arguments for building a root. What is assumed is recorded. */
-export function rootArguments(machine: Machine, target: PyClass | PyFunction, given: Readonly<Record<string, unknown>>): Arguments {
+export function rootArguments(machine: Machine, target: PyClass | PyFunction, given: Readonly<Record<string, unknown>>, depth = 0): Arguments {
   const signature = signatureOf(target);
   const where = signature ? spanOf(signature.fn.definition) : undefined;
   const unknownArgument = (name: string): Value => machine.unknown(`the checkpoint was not built with the default of ${name}`, where);
-  const keywords = new Map<string, Value>(Object.entries(given)
-    .map(([name, value]) => [name, isUnknownArgument(value) ? unknownArgument(name) : configured(machine, signature, name, fromJson(value))] as const));
+  const { whole, fields } = gatherFields(given);
+  const keywords = new Map<string, Value>([...whole]
+    .map(([name, value]) => [name, isUnknownArgument(value) ? unknownArgument(name) : fields.has(name) ? fromJson(value) : configured(machine, target, name, fromJson(value))] as const));
+  for (const [name, values] of fields) {
+    const made = configuredWith(machine, target, name, keywords.get(name), values, fromJson);
+    if (made !== undefined) keywords.set(name, made);
+  }
   const names = new Set(signature?.parameters.map((parameter) => parameter.name));
   if (signature && !signature.parameters.some((parameter) => parameter.kind === 'kwargs')) {
     for (const name of keywords.keys()) if (!names.has(name)) machine.note({ reason: `${name} is not a parameter of ${target.name}`, span: spanOf(signature.fn.definition) });
@@ -134,9 +117,13 @@ export function rootArguments(machine: Machine, target: PyClass | PyFunction, gi
     if (keywords.has(parameter.name)) continue;
     const span = spanOf(parameter.annotation ?? signature.fn.definition);
     const cls = configurationFor(machine, target, signature.fn, parameter);
+    const handed = cls ? undefined : handedModule(machine, target, signature.fn, parameter, Object.fromEntries(fields.get(parameter.name) ?? []), depth);
     if (cls) {
       keywords.set(parameter.name, callValue(machine, cls, noArguments, span));
       machine.assume(`${parameter.name} = ${cls.name}() with all defaults`, cls.span ?? span);
+    } else if (handed !== undefined) {
+      keywords.set(parameter.name, handed);
+      machine.assume(`${parameter.name} is of the class that its annotation names`, span);
     } else {
       const value = machine.unknown(`argument ${parameter.name} of ${target.name} is not given`, span);
       missingValues.add(value);
@@ -146,44 +133,19 @@ export function rootArguments(machine: Machine, target: PyClass | PyFunction, gi
   return { positional: [], keywords };
 }
 
-const CONFIG_PARAMETER = /^(config|cfg|conf|args|params|hparams|hps|hp|opt|opts|options|model_args|model_config|configs|c|mc)$/i;
-const CONFIG_CLASS = /(Config|Args|Arguments|Cfg|Params|Parameters|HParams|Hyperparameters|Options|Settings)$/;
+/** Modules in modules in arguments are followed this far. */
+const MAX_HANDED = 3;
 
-/** The class in the source that such a parameter is an object of, when it can be built without arguments. */
-function configurationFor(machine: Machine, target: PyClass | PyFunction, fn: PyFunction, parameter: PyFunction['definition']['parameters'][number]): PyClass | null {
-  const { module } = fn.closure;
-  if (parameter.annotation) {
-    const cls = annotatedClass(machine, parameter.annotation, fn, module);
-    return cls && buildable(cls) ? cls : null;
-  }
-  if (!CONFIG_PARAMETER.test(parameter.name)) return null;
-  const candidates = [...module.boundNames()].filter((name) => CONFIG_CLASS.test(name))
-    .map((name) => module.lookup(machine, name)).filter((value): value is PyClass => value instanceof PyClass && buildable(value));
-  const wanted = [`${target.name}Config`, `${target.name}Args`, `${target.name}Cfg`];
-  return candidates.find((cls) => wanted.includes(cls.name)) ?? (candidates.length === 1 ? candidates[0]! : null);
+/** `bert: BERT`: the class of a module that is handed in, when no other class in sight derives from it. */
+function handedClass(machine: Machine, target: PyClass | PyFunction, fn: PyFunction, parameter: Parameter, depth: number): PyClass | null {
+  if (!parameter.annotation || depth >= MAX_HANDED) return null;
+  const cls = annotatedClass(machine, parameter.annotation, fn.closure, fn.closure.module);
+  if (!cls || cls.span === null || cls === target || !isModuleClass(cls) || cls.unknownBase) return null;
+  return [...machine.finder.loaded()].some((module) => module.derives(cls.name)) ? null : cls;
 }
 
-function annotatedClass(machine: Machine, annotation: Expr, fn: PyFunction, module: ModuleScope): PyClass | null {
-  switch (annotation.kind) {
-    case 'str': {
-      const value = /^[A-Za-z_]\w*$/.test(annotation.value) ? module.lookup(machine, annotation.value) : undefined;
-      return value instanceof PyClass ? value : null;
-    }
-    case 'name': case 'attribute': {
-      const value = evaluate(machine, annotation, fn.closure);
-      return value instanceof PyClass ? value : null;
-    }
-    // Optional[Config], Union[Config, dict], Config | None
-    case 'subscript': return annotatedClass(machine, annotation.index.kind === 'tuple' ? annotation.index.items[0]! : annotation.index, fn, module);
-    case 'binary': return annotatedClass(machine, annotation.left, fn, module);
-    default: return null;
-  }
-}
-
-/** A plain class of the workspace whose constructor needs nothing. */
-function buildable(cls: PyClass): boolean {
-  if (cls.span === null || isModuleClass(cls) || cls.kind === 'enum') return false;
-  if (cls.kind === 'dataclass' || cls.kind === 'namedtuple') return requiredFields(cls).length === 0;
-  const signature = signatureOf(cls);
-  return !signature || required(signature).length === 0;
+/** Such a module, made as a root would be: `given` are arguments of its constructor. */
+function handedModule(machine: Machine, target: PyClass | PyFunction, fn: PyFunction, parameter: Parameter, given: Readonly<Record<string, unknown>>, depth: number): Value | undefined {
+  const cls = handedClass(machine, target, fn, parameter, depth);
+  return cls ? callValue(machine, cls, rootArguments(machine, cls, given, depth + 1), spanOf(parameter.annotation!)) : undefined;
 }

@@ -97,6 +97,12 @@ export class ModuleScope {
   /** Whether something in it stores items under this name. */
   fills(name: string): boolean { return this.chunks.some((chunk) => chunk.fills.has(name)); }
 
+  /** Whether a class at its top level derives from one of this name, judged by the text alone. */
+  derives(name: string): boolean {
+    return this.chunks.some((chunk) => chunk.mentions(name.toLowerCase()) && chunk.statements().some((node) => node.kind === 'class'
+      && node.bases.some(({ value }) => (value.kind === 'name' || value.kind === 'attribute') && value.name === name)));
+  }
+
   /** Names bound at the top level, without running anything. */
   boundNames(): Iterable<string> { return this.binders.keys(); }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import test from 'node:test';
 import type { Checkpoint } from '../../../kernels/checkpoint/checkpoint';
 import { argumentsFrom, modelValues, tiesEmbeddings } from '../../../server/analysis/model-values';
+import { parsePlainYaml } from '../../../server/analysis/plain-yaml';
 import { findCheckpoints } from '../../../server/analysis/discovery';
 import { checkpoint } from '../linking/build';
 
@@ -27,6 +28,25 @@ test('config.json beside the checkpoint, and what training scripts save with the
   assert.deepEqual(Object.keys(values[0]!.values), ['model_type', 'hidden_size', '__proto__']);
   writeFileSync(path.join(root, 'config.json'), 'not json');
   assert.deepEqual(await names(), [], 'a broken file adds nothing and breaks nothing');
+});
+
+test('files of other publishers: params.json, and the YAML of training scripts', async (t) => {
+  const root = folder(t);
+  writeFileSync(path.join(root, 'params.json'), '{"dim": 64, "n_layers": 2}');
+  writeFileSync(path.join(root, 'model_config.yaml'), 'n_layer: 6\n');
+  assert.deepEqual((await modelValues(at(root))).map(({ from }) => from), ['params.json', 'model_config.yaml']);
+});
+
+test('plain YAML: scalars, lists and mappings; what is more leaves out its key', () => {
+  const text = ['# made by a script', 'name: pythia-14m', "quoted: 'a # b'", 'n_layer: 6  # layers', 'eps: 1e-05', 'bias: true', 'rope: null', 'none:', 'scale: -0.5', 'version: 1.2.3', 'octal: 010',
+    'hf_config:', '  org: EleutherAI', '  deep:', '    x: 1', 'widths:', '- 1', '- 2', 'flow: [3, 4]', 'anchored: &a 1', 'tagged: !!python/object:x', 'many:', '- a: 1', '  b: 2', 'text: |', '  several', '  lines', 'last: 7'].join('\n');
+  assert.deepEqual(JSON.parse(JSON.stringify(parsePlainYaml(text))), {
+    name: 'pythia-14m', quoted: 'a # b', n_layer: 6, eps: 1e-5, bias: true, rope: null, none: null, scale: -0.5, version: '1.2.3',
+    hf_config: { org: 'EleutherAI', deep: { x: 1 } }, widths: [1, 2], flow: [3, 4], last: 7,
+  });
+  assert.equal(parsePlainYaml('- a\n- b'), null);
+  assert.equal(parsePlainYaml(''), null);
+  assert.equal(parsePlainYaml(`a:\n${Array.from({ length: 500 }, (_, i) => `${' '.repeat(i + 1)}a:`).join('\n')}`), null, 'nested too deep');
 });
 
 test('ties of embeddings: what Hugging Face means by its default', async (t) => {

@@ -224,3 +224,70 @@ class Pooled(somewhere.vision_transformer.Backbone):
   assert.equal(made.root, 'Pooled');
   assert.equal(made.classes['fc_norm.weight'], 'LayerNorm');
 });
+
+const CONFIGURED = `
+import torch, torch.nn as nn
+from dataclasses import dataclass
+@dataclass
+class Config:
+    width: int = 32
+    depth: int = 4
+    hidden: int = None
+    tail: bool = True
+    vocab: int = -1
+    def __post_init__(self):
+        if self.hidden is None:
+            self.hidden = 3 * self.width
+class Layer(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        self.up = nn.Linear(config.width, config.hidden, bias=False)
+        self.down = nn.Linear(config.hidden, config.width, bias=False)
+class Model(nn.Module):
+    def __init__(self, config: Config):
+        super().__init__()
+        self.embed = nn.Embedding(config.vocab, config.width)
+        self.layers = nn.ModuleList([Layer(config) for _ in range(config.depth)])
+        if config.tail:
+            self.tail = nn.LayerNorm(config.width)
+class Reader(nn.Module):
+    def __init__(self, model: Model, classes):
+        super().__init__()
+        self.model = model
+        self.head = nn.Linear(7, classes)
+`;
+const configured = (width: number, depth: number, hidden: number, vocab: number, at = ''): Shapes => Object.fromEntries([
+  [`${at}embed.weight`, [vocab, width]],
+  ...Array.from({ length: depth }, (_, i) => [[`${at}layers.${i}.up.weight`, [hidden, width]], [`${at}layers.${i}.down.weight`, [width, hidden]]]).flat(),
+] as [string, number[]][]);
+
+test('fields of a configuration object are read off the checkpoint one by one', async () => {
+  const made = await choose(CONFIGURED, configured(20, 2, 28, 50));
+  wholly(made);
+  assert.equal(made.root, 'Model');
+  assert.deepEqual({ ...made.resized }, { 'config.width': 20, 'config.depth': 2, 'config.hidden': 28, 'config.tail': false });
+  assert.equal(made.loosened, undefined);
+  assert.equal(made.classes['layers.1.down.weight'], 'Linear');
+});
+
+test('a module that is handed in is as open as the model itself', async () => {
+  const made = await choose(CONFIGURED, { ...configured(20, 2, 60, 50, 'model.'), 'model.tail.weight': [20], 'model.tail.bias': [20], 'head.weight': [3, 7], 'head.bias': [3] });
+  wholly(made);
+  assert.equal(made.root, 'Reader');
+  assert.equal(made.resized?.['model.config.width'], 20);
+});
+
+test('values that came with the weights are those of the object: what they say is not traded for a damaged tensor', async () => {
+  const python = workspace(CONFIGURED);
+  try {
+    const file = at('model.py');
+    const values = [{ from: 'params.json', values: { width: 20, depth: 2, hidden: 28, tail: false, vocab: -1, unheard: 1 } }];
+    const choose_ = (shapes: Shapes) => chooseRoot({ python, file, candidates: python.rootCandidates(file), checkpoint: checkpoint(shapes), values });
+    const made = await choose_(configured(20, 2, 28, 50));
+    assert.equal(made?.attempt.argsFrom, 'params.json');
+    assert.equal(made?.attempt.resized, undefined);
+    assert.deepEqual(made?.attempt.link.misshaped, []);
+    const damaged = await choose_({ ...configured(20, 2, 28, 50), 'layers.1.up.weight': [29, 20] });
+    assert.deepEqual(damaged?.attempt.link.misshaped.map(({ name }) => name), ['layers.1.up.weight']);
+  } finally { python.dispose(); }
+});
