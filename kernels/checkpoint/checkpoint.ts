@@ -26,13 +26,39 @@ export const FLOAT_DTYPES: ReadonlySet<DType> = new Set<DType>(['F64', 'F32', 'F
 export interface TensorLocation {
   /** Index into {@link Checkpoint.files}. */
   readonly file: number;
-  /** Byte offset of the first element. */
+  /** Byte offset of the first element: in the file, or in what {@link packed} unpacks to. */
   readonly offset: number;
   readonly byteOrder: 'little' | 'big';
+  /** The values stand inside a compressed part of the file; absent when they stand in the file itself. */
+  readonly packed?: PackedRange;
   /** Strides in elements; absent when the tensor is contiguous in row-major order. */
   readonly strides?: readonly number[];
   /** Identity of the storage, for tensors that share one (tied weights, views). */
   readonly storage?: string;
+}
+
+/** A part of a file whose bytes become the tensor's only when they are unpacked in order. */
+export type PackedRange = DeflatedRange | ProtobufRange;
+
+interface Packed {
+  /** Byte offset of the packed part in the file. */
+  readonly start: number;
+  /** Bytes of it. */
+  readonly length: number;
+  /** Bytes it unpacks to, exactly. */
+  readonly size: number;
+}
+
+/** A deflate stream (RFC 1951): a compressed member of a zip archive. */
+export interface DeflatedRange extends Packed {
+  readonly method: 'deflate';
+}
+
+/** A protobuf message, in which one repeated field holds numbers: each gives its low `width` bytes. */
+export interface ProtobufRange extends Packed {
+  readonly method: 'protobuf';
+  readonly field: number;
+  readonly width: number;
 }
 
 /**
@@ -61,6 +87,8 @@ export interface TensorInfo {
   /** Bytes of the contents, shared storages not deducted: elements x bits / 8; with an {@link encoding}, the bytes stored, all parts together. */
   readonly bytes: number;
   readonly encoding?: TensorEncoding;
+  /** Which dimension counts the output channels, where the file tells how the tensor is used and it is not the first. */
+  readonly outputAxis?: number;
   /** Null when the file declares the tensor but holds no readable bytes for it (meta tensors, sparse parts). */
   readonly data: TensorLocation | null;
   /** Path of the dict, list or module in the pickle whose keys the rest of the name is (`state_dict`); absent at the top. */

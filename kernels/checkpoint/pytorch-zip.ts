@@ -1,5 +1,6 @@
 import type { ByteSource } from './byte-source';
 import { CheckpointError, type Checkpoint } from './checkpoint';
+import { arraysIn, openNpz } from './npz';
 import { ImportList } from './pickle-imports';
 import type { PickleMachine } from './pickle-machine';
 import { looksLikePickle } from './pickle';
@@ -15,7 +16,7 @@ const MOST_SNIFFED = 2_000;
 
 /**
  * Zip archives: PyTorch's form since 1.6 (`<name>/data.pkl` and `<name>/data/<key>`), TorchScript (`constants.pkl` and
- * `code/` as well), and any other zip that holds pickles, whose imports are listed.
+ * `code/` as well), numpy's archives of arrays (.npz), and any other zip that holds pickles, whose imports are listed.
  */
 export const pytorchZipReader: CheckpointReader = {
   name: 'pytorch-zip',
@@ -42,6 +43,11 @@ async function openZip(source: ByteSource, context: ReaderContext, imports: Impo
   const problems = new ProblemList(context.limits.problems);
   const zip = await ZipArchive.open(source, context, problems);
   const roots = zip.entries.filter((entry) => /^([^/]+\/)?data\.pkl$/.test(entry.name));
+  const arrays = roots.length === 0 ? arraysIn(zip, context.limits.tensors) : new Map<ZipEntry, Buffer>();
+  if (arrays.size > 0) {
+    await scanOthers(zip, undefined, context, imports, problems, new Set(arrays.keys()));
+    return openNpz(zip, arrays, source, context, problems, imports);
+  }
   if (roots.length > 1) refuse(source.path, `the archive holds ${roots.length} data.pkl, and loaders differ in which they read`, SAVE_AGAIN, { offset: roots[1].at });
   const main = roots.length === 1 ? await readPickle(roots[0], zip, source, context, imports) : null;
   if (main) reportLongFrame(main.machine, problems, (offset) => (main.stream === null ? roots[0].header : main.stream + offset), `${shown(roots[0].name)}: `);
@@ -85,8 +91,8 @@ async function readPickle(entry: ZipEntry, zip: ZipArchive, source: ByteSource, 
 }
 
 /** Lists the imports of every other pickle in the archive, whatever its name. Returns how many pickles there are. */
-async function scanOthers(zip: ZipArchive, root: ZipEntry | undefined, context: ReaderContext, imports: ImportList, problems: ProblemList): Promise<number> {
-  const others = findPickles(zip, root, problems);
+async function scanOthers(zip: ZipArchive, root: ZipEntry | undefined, context: ReaderContext, imports: ImportList, problems: ProblemList, known: ReadonlySet<ZipEntry> = new Set()): Promise<number> {
+  const others = findPickles(zip, root, problems, known);
   // Overlapping members would make a small file take long to read.
   zip.refuseOverlaps(root ? [root, ...others] : others);
   let left = context.limits.pickleBytes;
@@ -108,12 +114,12 @@ async function scanOthers(zip: ZipArchive, root: ZipEntry | undefined, context: 
 }
 
 /** Members that are pickles by their bytes, besides the main one. */
-function findPickles(zip: ZipArchive, root: ZipEntry | undefined, problems: ProblemList): ZipEntry[] {
+function findPickles(zip: ZipArchive, root: ZipEntry | undefined, problems: ProblemList, known: ReadonlySet<ZipEntry>): ZipEntry[] {
   const folder = root ? root.name.slice(0, -'data.pkl'.length) : null;
   const found: ZipEntry[] = [];
   let looked = 0;
   for (const entry of zip.entries) {
-    if (entry === root || entry.size < 2) continue;
+    if (entry === root || known.has(entry) || entry.size < 2) continue;
     if (folder !== null) {
       // Raw storages are numbers: some of them would look like anything. Sources and debug records of TorchScript are read by nobody here.
       if (entry.name.startsWith(`${folder}data/`) || entry.name.startsWith(`${folder}constants/`) || /\.(py|json|txt|md|debug_pkl)$/i.test(entry.name)) continue;

@@ -1,4 +1,6 @@
 import { ggufReader } from './gguf';
+import { npyReader } from './npy';
+import { onnxReader } from './onnx/onnx';
 import { pickleReader } from './pickle';
 import { pytorchLegacyReader } from './pytorch-legacy';
 import { pytorchZipReader } from './pytorch-zip';
@@ -7,4 +9,4 @@ import { safetensorsReader } from './safetensors';
 import { shardIndexReader } from './sharded';
 
 /** Every reader, in the order in which they are asked: marks that cannot be mistaken first. A new format is one file and one line here. */
-export const READERS: readonly CheckpointReader[] = [ggufReader, safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, pickleReader];
+export const READERS: readonly CheckpointReader[] = [ggufReader, npyReader, safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, onnxReader, pickleReader];

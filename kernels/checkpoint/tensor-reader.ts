@@ -1,13 +1,16 @@
 import { closeSync, fstatSync, statSync } from 'node:fs';
 import { identityOf, openRegularFile, readFully, refuseShort, sameIdentity } from './byte-source';
 import { checkedBytes } from './checked';
-import { DTYPE_BITS, elementCount, type Checkpoint, type TensorInfo } from './checkpoint';
+import { DTYPE_BITS, elementCount, type Checkpoint, type PackedRange, type TensorInfo, type TensorLocation } from './checkpoint';
 import { DEFAULT_LIMITS } from './limits';
+import { PackedReader } from './packed-stream';
 import { refuse, shown } from './problems';
 import { gather } from './strided-read';
 
 /** Files kept open at once; more shards than this take turns. */
 const MOST_OPEN = 32;
+/** Memory of the unpacked streams that are kept to go on from; the one in use is always kept. */
+const MOST_UNPACKED = 32 * 2 ** 20;
 
 /**
  * Reads tensor values by position. Synchronous, for use in workers: each system call asks for at most 8 MiB and nothing
@@ -16,6 +19,8 @@ const MOST_OPEN = 32;
 export class TensorReader {
   /** File index -> descriptor, least recently used first. */
   private readonly open = new Map<number, number>();
+  /** Compressed parts that were read from, least recently used first. */
+  private readonly packed = new Map<string, PackedReader>();
   private closed = false;
 
   private constructor(private readonly checkpoint: Checkpoint, private readonly piece: number) {}
@@ -47,7 +52,7 @@ export class TensorReader {
     const { data } = tensor;
     if (!data) return this.refuseEmpty(tensor);
     const into = target.subarray(0, length);
-    const read = (piece: Uint8Array, offset: number): void => { this.readBytes(data.file, piece, offset); };
+    const read = (piece: Uint8Array, offset: number): void => { this.readAt(data, piece, offset); };
     if (data.strides) gather(tensor.shape, data.strides, bits / 8, data.offset, firstElement, count, into, read, this.piece);
     else read(into, data.offset + skip);
     if (data.byteOrder === 'big') swap(into, tensor.dtype === 'C64' || tensor.dtype === 'C128' ? bits / 16 : Math.max(1, bits / 8));
@@ -66,7 +71,7 @@ export class TensorReader {
     }
     if (target.length === 0) return;
     if (!tensor.data) return this.refuseEmpty(tensor);
-    this.readBytes(tensor.data.file, target, tensor.data.offset + offset);
+    this.readAt(tensor.data, target, tensor.data.offset + offset);
   }
 
   /**
@@ -92,6 +97,27 @@ export class TensorReader {
     this.closed = true;
     for (const descriptor of this.open.values()) closeSync(descriptor);
     this.open.clear();
+    this.packed.clear();
+  }
+
+  private readAt({ file, packed }: TensorLocation, into: Uint8Array, offset: number): void {
+    if (packed) this.unpacked(file, packed).readInto(into, offset);
+    else this.readBytes(file, into, offset);
+  }
+
+  private unpacked(file: number, range: PackedRange): PackedReader {
+    const key = `${file}:${range.start}`;
+    const reader = this.packed.get(key) ?? new PackedReader(this.checkpoint.files[file].path, range, (into, offset) => { this.readBytes(file, into, offset); });
+    this.packed.delete(key);
+    this.packed.set(key, reader);
+    let held = 0;
+    for (const other of this.packed.values()) held += other.held;
+    for (const [oldest, other] of this.packed) {
+      if (held <= MOST_UNPACKED || other === reader) break;
+      held -= other.held;
+      this.packed.delete(oldest);
+    }
+    return reader;
   }
 
   private refuseEmpty(tensor: TensorInfo): never {

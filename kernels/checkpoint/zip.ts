@@ -1,5 +1,7 @@
 import { crc32, inflateRawSync } from 'node:zlib';
 import { checkRange, type ByteSource } from './byte-source';
+import type { PackedRange } from './checkpoint';
+import { InflateError, Inflater } from './inflate';
 import { counted, FETCH_AGAIN, refuse, SAVE_AGAIN, shown } from './problems';
 import type { ProblemList } from './problems';
 import { breathe, readLong, type ReaderContext } from './reader';
@@ -140,18 +142,36 @@ export class ZipArchive {
     return contents;
   }
 
-  /** The first bytes of a member (inflated when deflated), to see what it is; empty when they cannot be had. */
+  /** The first bytes of a member (inflated when deflated, no further than asked), to see what it is; empty when they cannot be had. */
   peek(entry: ZipEntry, length: number): Buffer {
     const start = this.dataStart(entry);
     if (entry.method === 0) return this.source.read(start, Math.min(length, entry.compressedSize));
     if (entry.method !== 8) return Buffer.alloc(0);
     try {
-      const packed = this.source.read(start, Math.min(entry.compressedSize, length));
-      // Z_SYNC_FLUSH: a cut stream gives what it holds instead of an error.
-      return inflateRawSync(packed, { finishFlush: 2, maxOutputLength: length * MOST_EXPANSION }).subarray(0, length);
-    } catch {
-      return Buffer.alloc(0);
+      return Buffer.from(Inflater.head(entry.compressedSize, (into, at) => { this.source.readInto(into, start + at); }, Math.min(length, entry.size)));
+    } catch (error) {
+      if (error instanceof InflateError) return Buffer.alloc(0);
+      throw error;
     }
+  }
+
+  /**
+   * Where a member's contents can be read by position: bytes of the file, or a compressed part of it.
+   * @throws CheckpointError for other methods of compression, and for sizes that cannot be true.
+   */
+  place(entry: ZipEntry): { readonly offset: number; readonly packed?: PackedRange } {
+    const { source } = this;
+    const where = { offset: entry.at };
+    const start = this.dataStart(entry);
+    if (entry.method === 0) {
+      if (entry.size !== entry.compressedSize) refuse(source.path, `${shown(entry.name)} is stored but gives two sizes, ${entry.compressedSize} and ${entry.size}`, FETCH_AGAIN, where);
+      return { offset: start };
+    }
+    if (entry.method !== 8) refuse(source.path, `${shown(entry.name)} is compressed with method ${entry.method}; only stored and deflated members are read`, SAVE_AGAIN, where);
+    if (entry.size > MOST_EXPANSION * entry.compressedSize + 65_536) {
+      refuse(source.path, `${shown(entry.name)} declares ${counted(entry.size, 'byte')}, more than ${entry.compressedSize} compressed ones can hold`, FETCH_AGAIN, where);
+    }
+    return { offset: 0, packed: { method: 'deflate', start, length: entry.compressedSize, size: entry.size } };
   }
 
   /** Refuses an archive in which the data of two of the given members overlap. */

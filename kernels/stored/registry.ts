@@ -3,9 +3,14 @@ import type { TensorInfo, TensorReader } from '../checkpoint';
 import { awqLayout } from './awq';
 import { ggmlLayout } from './ggml';
 import { gptqLayout } from './gptq';
+import { nBits } from './n-bits';
+import { onnxAffine } from './onnx-affine';
+import { onnxBnb4 } from './onnx-bnb4';
+import { onnxSparse } from './onnx-sparse';
+import { packedBits } from './packed-bits';
 import type { StoredLayout, ValueReader } from './stored-layout';
 
-export const LAYOUTS: readonly StoredLayout[] = [ggmlLayout, gptqLayout, awqLayout];
+export const LAYOUTS: readonly StoredLayout[] = [ggmlLayout, gptqLayout, awqLayout, packedBits, onnxAffine, nBits, onnxBnb4, onnxSparse];
 
 /**
  * Opens an encoded tensor for reading values.

@@ -314,7 +314,7 @@ export class AnalysisService {
 
   /**
    * Errors of every floating-point tensor of two or more dimensions in the given formats, without any model: dimension 0
-   * is taken for the output channels.
+   * is taken for the output channels where the file does not say which it is.
    *
    * @throws UserError for a refused checkpoint, an unknown format, or a checkpoint without such tensors.
    */
@@ -324,7 +324,7 @@ export class AnalysisService {
     if (tensors.length === 0) throw new UserError(`${file} has no floating-point tensor of two or more dimensions to measure; "bitlens inspect" lists what it holds`);
     const formats = userFormats(request.formats ?? this.settings.formats);
     const started = performance.now();
-    const specs = tensors.map(({ name }) => ({ key: name, tensor: name, outputAxis: 0 }));
+    const specs = tensors.map(({ name, outputAxis }) => ({ key: name, tensor: name, outputAxis: outputAxis ?? 0 }));
     const { scans, skipped } = await this.measurements.measure(checkpoint, identityOf(checkpoint), specs, formats, request.scaleRule ?? 'absmax', options);
     const measured = tensors.flatMap(({ name }) => scans.get(name) ?? []);
     return {
@@ -343,7 +343,7 @@ export class AnalysisService {
     if (!FLOAT_DTYPES.has(info.dtype) || info.data === null || info.shape.length === 0 || elementCount(info.shape) === 0) {
       throw new UserError(`${tensor} is ${info.dtype} of shape [${info.shape.join(', ')}]; statistics are of floating-point tensors that hold values`);
     }
-    const spec = { key: tensor, tensor, outputAxis: 0 };
+    const spec = { key: tensor, tensor, outputAxis: info.outputAxis ?? 0 };
     const formats = userFormats(this.settings.formats);
     const { scans, skipped } = await this.measurements.measure(checkpoint, identityOf(checkpoint), [spec], formats, 'absmax', options);
     const scan = scans.get(tensor);

@@ -3,7 +3,7 @@ import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { ModuleNode, ParameterNode } from '../python/module-tree';
 import { companionsOf, replacementOf } from './companions';
 import { lookUp, sortedSegments, unusedBelow, type NameNode } from './names';
-import { globTest, isOpen, shapeAllows, type Pattern, type PatternNode } from './pattern';
+import { globTest, isOpen, tensorAllows, type Pattern, type PatternNode } from './pattern';
 
 /** A parameter of one module instance with what the checkpoint has for it. */
 export interface BoundParameter {
@@ -39,7 +39,7 @@ function hits(pattern: PatternNode, names: NameNode | null | undefined, only?: (
   let total = 0;
   if (names.tensor) {
     const leaves = pattern.leaves.filter((leaf) => !only || only(leaf.module));
-    if (leaves.length > 0) total += leaves.some((leaf) => shapeAllows(leaf.parameter.shape, names.tensor!.shape)) ? 1 : 0.5;
+    if (leaves.length > 0) total += leaves.some((leaf) => tensorAllows(leaf.parameter.shape, names.tensor!)) ? 1 : 0.5;
   }
   for (const [segment, child] of names.children) {
     const literal = pattern.literal.get(segment);
@@ -64,7 +64,7 @@ function accountsFor(module: ModuleNode, names: NameNode): boolean {
   for (const [segment, child] of names.children) {
     if (child.tensor) {
       const parameter = own.get(segment);
-      if (!parameter || !shapeAllows(parameter.shape, child.tensor.shape)) return false;
+      if (!parameter || !tensorAllows(parameter.shape, child.tensor)) return false;
     } else {
       const below = inner.get(segment) ?? inner.get('*');
       if (!below || (!isOpen(below) && !accountsFor(below, child))) return false;

@@ -4,7 +4,7 @@ import type { ModuleTree } from '../python/module-tree';
 import { expand, type BoundParameter, type ModuleInstance } from './expand';
 import type { Layer, LinkedTensor, LinkResult } from './layer';
 import { insertName, nameNode, storedNames, unusedBelow, type StoredName } from './names';
-import { buildPattern, shapeAllows } from './pattern';
+import { buildPattern, tensorAllows } from './pattern';
 import { choosePrefix, isTrainingState, startsWith, type PrefixChoice } from './prefix';
 import { outputAxisOf, weightsOf } from './quantizable';
 import { declaredTies, impliedEmbeddingTies, joinPath, tiedSets } from './ties';
@@ -123,7 +123,7 @@ function resolveTies(tied: readonly (readonly string[])[], tensors: ReadonlyMap<
 function misshapen(bound: readonly { instance: ModuleInstance; entry: BoundParameter; name: string }[]): LinkResult['misshaped'] {
   return bound.flatMap(({ instance, entry, name }) => {
     const { parameter, tensor } = entry;
-    if (!parameter?.shape || !tensor || shapeAllows(parameter.shape, tensor.shape)) return [];
+    if (!parameter?.shape || !tensor || tensorAllows(parameter.shape, tensor)) return [];
     return [{ name, expected: parameter.shape, actual: tensor.shape, parameter, module: instance.module }];
   });
 }
@@ -135,7 +135,7 @@ function layersOf(instance: ModuleInstance, stored: ReadonlyMap<string, TensorIn
   const tensor = (entry: BoundParameter): LinkedTensor => {
     const name = joinPath(path, entry.name);
     const info = entry.tensor ?? stored.get(name) ?? null;
-    return { name, info, parameter: entry.parameter, shapeMismatch: info !== null && entry.parameter !== null && !shapeAllows(entry.parameter.shape, info.shape) };
+    return { name, info, parameter: entry.parameter, shapeMismatch: info !== null && entry.parameter !== null && !tensorAllows(entry.parameter.shape, info) };
   };
   const layer = (at: string, entries: readonly BoundParameter[], weight: BoundParameter | null): Layer => {
     const tensors = entries.map(tensor);
@@ -150,7 +150,7 @@ function layersOf(instance: ModuleInstance, stored: ReadonlyMap<string, TensorIn
       tensors,
       linked: tensors.some(({ info }) => info !== null),
       weight: weight ? tensors[entries.indexOf(weight)]! : null,
-      outputAxis: weight ? outputAxisOf(instance, weight.tensor?.shape ?? weight.parameter?.shape ?? null) : 0,
+      outputAxis: weight ? weight.tensor?.outputAxis ?? outputAxisOf(instance, weight.tensor?.shape ?? weight.parameter?.shape ?? null) : 0,
       tiedTo: null,
     };
   };

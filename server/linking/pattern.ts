@@ -1,4 +1,5 @@
 /** The names a module tree can have in a state_dict, as a trie: literal segments first, then `*` segments. */
+import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { ModuleNode, ParameterNode } from '../python/module-tree';
 
 /** One parameter or buffer that ends at a pattern node, with the module that owns it. */
@@ -129,4 +130,9 @@ export function matchName(from: PatternNode, segments: readonly string[], start:
 export function shapeAllows(expected: readonly (number | null)[] | null, actual: readonly number[]): boolean {
   if (expected === null) return true;
   return expected.length === actual.length && expected.every((dim, index) => dim === null || dim === actual[index]);
+}
+
+/** The same for a stored tensor: a matrix whose file keeps it as [in, out] (ONNX's MatMul) is that of a layer with [out, in]. */
+export function tensorAllows(expected: readonly (number | null)[] | null, { shape, outputAxis }: TensorInfo): boolean {
+  return shapeAllows(expected, shape) || (outputAxis === 1 && shape.length === 2 && shapeAllows(expected, [shape[1]!, shape[0]!]));
 }

@@ -1,5 +1,5 @@
 /** Which part of a checkpoint is this model: the prefix of its names that explains most. */
-import { isOpen, matchName, shapeAllows, splitPath, type Pattern, type PatternNode } from './pattern';
+import { isOpen, matchName, tensorAllows, splitPath, type Pattern, type PatternNode } from './pattern';
 import type { StoredName } from './names';
 
 export interface PrefixChoice {
@@ -45,7 +45,7 @@ function vote(from: PatternNode, names: readonly StoredName[]): Map<string, Vote
       }
       if (start === name.home) entry.home += 1;
       if (match.kind === 'open') entry.open += 1;
-      else if (match.leaves.some((leaf) => shapeAllows(leaf.parameter.shape, name.tensor.shape))) entry.matched += 1;
+      else if (match.leaves.some((leaf) => tensorAllows(leaf.parameter.shape, name.tensor))) entry.matched += 1;
       else entry.misshaped += 1;
     }
   }

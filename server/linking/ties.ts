@@ -2,7 +2,7 @@
 import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { ModuleNode, ParameterNode } from '../python/module-tree';
 import type { BoundParameter, ModuleInstance } from './expand';
-import { shapeAllows } from './pattern';
+import { tensorAllows } from './pattern';
 
 export const joinPath = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);
 
@@ -104,7 +104,7 @@ export function impliedEmbeddingTies(instances: readonly ModuleInstance[]): (rea
   const tables = weights(/Embedding$/).filter(({ entry }) => entry.tensor);
   // A head of unknown width may be one of classes: it is not the vocabulary.
   if (heads.length !== 1 || heads[0]!.entry.parameter!.shape?.[0] === null) return [];
-  const fitting = tables.filter(({ entry }) => shapeAllows(heads[0]!.entry.parameter!.shape, entry.tensor!.shape));
+  const fitting = tables.filter(({ entry }) => tensorAllows(heads[0]!.entry.parameter!.shape, entry.tensor!));
   // Several tables of that size (tokens and positions alike): the first in the source is the token table by convention.
   return fitting.length > 0 ? [[fitting[0]!.name, heads[0]!.name]] : [];
 }

@@ -9,8 +9,8 @@ import { FORMATS } from '../target';
 export const scan: Verb = {
   command: {
     name: 'scan',
-    summary: 'Measures the error of every weight (floating point, two or more dimensions) in number formats. Dimension 0 is the output channel.',
-    positionals: [{ name: 'CHECKPOINT', help: 'safetensors file, index of shards, PyTorch file, or a folder with one' }],
+    summary: 'Measures the error of every weight (floating point, two or more dimensions) in number formats. Dimension 0 is the output channel unless the file says otherwise (ONNX).',
+    positionals: [{ name: 'CHECKPOINT', help: 'safetensors, GGUF, ONNX, PyTorch or numpy file, index of shards, or a folder with one' }],
     flags: [FORMATS, { name: 'scale', value: 'RULE', help: 'how scales are found', choices: ['absmax', 'mse'] }],
     notes: ['JSON: {tensors: [{name, formats: {<id>: {mse, sqnrDb, cosine, bitsPerWeight, bytes}}, statistics}], weights, seconds, skipped, evidence}',
       'sqnrDb is null where there is no error. A shorthand such as int4 appears under its own name and under its full id.'],

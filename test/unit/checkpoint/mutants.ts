@@ -120,3 +120,72 @@ function smallField(bytes: Buffer, at: number, random: Random): Buffer {
   }
   return copy;
 }
+
+const NPY_WORDS = ["'<f4'", "'|O'", "'|S5'", "'>c16'", "'<M8[s]'", "'|V2'", "'descr'", "'shape'", 'True', 'None', '0', '-1', '3', '9223372036854775807', '99999999',
+  '()', '(0,)', '[', ')', ',', '', '"', '('.repeat(40), "[('a', '<f4'), ('b', '|O')]"];
+
+/** Changes a word, a number or a mark of the first dict literal in the bytes, or the length before it. */
+export function npyMutation(bytes: Buffer, random: Random): Buffer {
+  const mark = bytes.indexOf('\x93NUMPY', 'latin1');
+  const open = bytes.indexOf('{', Math.max(0, mark));
+  const close = bytes.indexOf('}', Math.max(0, open));
+  if (mark < 0 || open < 0 || close < 0) return bytes;
+  if (random(5) === 0) return extremeField(bytes, mark + 8, [2, 4][random(2)], random);
+  if (random(8) === 0) return pickleMutation(bytes, random, close + 1);
+  const tokens = [...bytes.toString('latin1', open, close + 1).matchAll(/'[^']*'|\w+|[{}()[\],:]/g)];
+  const token = tokens[random(tokens.length)];
+  return Buffer.concat([bytes.subarray(0, open + token.index), Buffer.from(NPY_WORDS[random(NPY_WORDS.length)]), bytes.subarray(open + token.index + token[0].length)]);
+}
+
+const varintBytes = (value: bigint): Buffer => {
+  const bytes: number[] = [];
+  for (let rest = BigInt.asUintN(64, value); bytes.length === 0 || rest > 0n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | (rest > 0x7fn ? 0x80 : 0));
+  return Buffer.from(bytes);
+};
+
+/** Tags, lengths and numbers of protobuf bytes, as ranges; what reads as a message is looked into. */
+function protobufPlaces(bytes: Buffer, from: number, to: number, depth: number, places: [number, number][]): boolean {
+  let at = from;
+  const mine: [number, number][] = [];
+  const number = (): number | null => {
+    const start = at;
+    for (let value = 0, scale = 1; at < to && at - start < 10; scale *= 128) {
+      const byte = bytes[at++];
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) { mine.push([start, at]); return value; }
+    }
+    return null;
+  };
+  while (at < to) {
+    const tag = number();
+    if (tag === null || tag < 8) return false;
+    if ((tag & 7) === 0) { if (number() === null) return false; } else if ((tag & 7) === 2) {
+      const length = number();
+      if (length === null || at + length > to) return false;
+      if (depth > 0) protobufPlaces(bytes, at, at + length, depth - 1, mine);
+      at += length;
+    } else if ((tag & 7) === 5) at += 4;
+    else if ((tag & 7) === 1) at += 8;
+    else return false;
+  }
+  if (at !== to) return false;
+  places.push(...mine);
+  return true;
+}
+
+/** Puts another number where a tag, a length or a value of protobuf stands; lengths around it are set right half of the time. */
+export function protobufMutation(bytes: Buffer, random: Random): Buffer {
+  let result = bytes;
+  for (let i = 0; i <= random(3); i++) {
+    const places: [number, number][] = [];
+    protobufPlaces(result, 0, result.length, 8, places);
+    if (places.length === 0) return rawMutation(result, random, bytes);
+    const [start, end] = places[random(places.length)];
+    const value = random(2) === 0 ? EXTREMES[random(EXTREMES.length)] : BigInt(random(40));
+    const replacement = varintBytes(value);
+    // A number of the same length leaves every length around it right.
+    const fitted = random(2) === 0 && replacement.length <= end - start ? Buffer.concat([...[...replacement].map((byte, j) => Buffer.from([j < end - start - 1 ? byte | 0x80 : byte])), Buffer.alloc(Math.max(0, end - start - replacement.length - 1), 0x80), Buffer.alloc(end - start > replacement.length ? 1 : 0)]) : replacement;
+    result = Buffer.concat([result.subarray(0, start), fitted, result.subarray(end)]);
+  }
+  return result;
+}
