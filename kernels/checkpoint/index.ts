@@ -8,6 +8,6 @@
 export * from './checkpoint';
 export { openCheckpoint, type OpenOptions } from './open';
 export { TensorReader } from './tensor-reader';
-export { writeSafetensors, type SafetensorsEntry, type WriteOptions } from './write-safetensors';
+export { canStore, writeSafetensors, type SafetensorsEntry, type WriteOptions } from './write-safetensors';
 export { removeUnfinished, unfinishedName } from './unfinished';
 export { DEFAULT_LIMITS, type Limits } from './limits';

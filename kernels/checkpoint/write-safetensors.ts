@@ -23,6 +23,9 @@ export interface WriteOptions {
 const STORED_AS: Partial<Record<DType, string>> = { QI8: 'I8', QU8: 'U8', QI32: 'I32' };
 const NOT_STORED: ReadonlySet<DType> = new Set(['C128', 'QU4X2', 'QU2X4']);
 
+/** Whether safetensors has an element type for these. */
+export const canStore = (dtype: DType): boolean => !NOT_STORED.has(dtype);
+
 /**
  * Writes a safetensors file atomically, streaming: entries are asked for their bytes in order, one after the other.
  *

@@ -2,7 +2,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
-import { DTYPE_BITS, elementCount, modelTensors, openCheckpoint, removeUnfinished, TensorReader, unfinishedName, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
+import { canStore, DTYPE_BITS, elementCount, modelTensors, openCheckpoint, removeUnfinished, TensorReader, unfinishedName, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
 import { blockLayout } from '../formats/blocks';
 import { kernelOps } from '../wasm/load';
 import { canPack, copyEntry, dequantizedEntry, packedEntries, type EntryContext, type PackableWeight } from './export-entries';
@@ -105,16 +105,16 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
   const packed: PackableWeight[] = [];
   const unpacked: string[] = [];
   const { nameOf, note } = exportNames(checkpoint, weights);
-  // Beside the model's own dict (sparse optimizer state, for example) what cannot be read is left out; in it, it is an error.
-  const containers = new Set(weights.map(({ weight }) => weight.tensor.container));
+  // What cannot be read (sparse tensors, those on the meta device) or stored is left out, and told.
   const left: string[] = [];
+  const unknownToSafetensors: string[] = [];
   if (note) notes.push(note);
   const entries = modelTensors(checkpoint).flatMap((tensor): SafetensorsEntry[] => {
     const name = nameOf(tensor);
     const place = placeOf(tensor);
     const weight = byTensor.get(tensor.name) ?? (place ? byPlace.get(place) : undefined);
-    if (!weight && !tensor.data && containers.size === 1 && !containers.has(tensor.container)) {
-      left.push(tensor.name);
+    if (!weight && !(tensor.data && canStore(tensor.dtype))) {
+      (tensor.data ? unknownToSafetensors : left).push(tensor.name);
       return [];
     }
     if (!weight) return [copyEntry(name, tensor, context)];
@@ -131,11 +131,14 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
     throw new JobError('the compressed-tensors layout packs integer formats of linear and embedding weights only, and no layer is one that it can pack; choose the dequantized layout');
   }
   if (unpacked.length > 0) notes.push(`stored as dequantized values, because the packed layout holds only integers in matrices named weight with output channels first: ${unpacked.join(', ')}`);
-  if (left.length > 0) notes.push(`left out, because the checkpoint holds no readable values for them: ${left.slice(0, 8).join(', ')}${left.length > 8 ? `, and ${left.length - 8} more` : ''}`);
+  if (left.length > 0) notes.push(`left out, because the checkpoint holds no readable values for them: ${some(left)}`);
+  if (unknownToSafetensors.length > 0) notes.push(`left out, because safetensors has no element type for them: ${some(unknownToSafetensors)}`);
   const dtypes = new Map(entries.map((entry) => [entry.name, entry]));
   if (dtypes.size !== entries.length) throw new JobError('two tensors of the export would have the same name; choose the dequantized layout');
   return { entries, packed, notes };
 }
+
+const some = (names: readonly string[]): string => `${names.slice(0, 8).join(', ')}${names.length > 8 ? `, and ${names.length - 8} more` : ''}`;
 
 /** Metadata of the source, then what the caller adds, then the layout. Later pairs win. */
 function metadataOf(checkpoint: Checkpoint, params: ExportParams, config: string | null): [string, string][] {

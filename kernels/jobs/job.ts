@@ -127,6 +127,8 @@ export interface QuantizeTask extends WeightSpec {
   readonly format: string;
   readonly method: string;
   readonly options?: Readonly<Record<string, unknown>>;
+  /** A weight that cannot be quantized (no values, not a number, of integers) keeps what it stores, and the result says so; without it the job fails. */
+  readonly orKeep?: boolean;
 }
 export interface QuantizeParams {
   readonly checkpoint: string;
@@ -151,6 +153,8 @@ export interface QuantizedLayer {
 }
 export interface QuantizeResult {
   readonly layers: readonly QuantizedLayer[];
+  /** Weights that were not quantized although asked for (`orKeep`), with the reason. */
+  readonly kept?: readonly { readonly key: string; readonly reason: string }[];
   readonly weights: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;

@@ -36,27 +36,39 @@ export const quantizeJob: Job<'quantize'> = {
     if (params.tasks.length === 0) throw new JobError('there is nothing to quantize: no layer was named');
     const checkpoint = await openForJob(params.checkpoint);
     const byName = tensorsByName(checkpoint);
-    const planned = params.tasks.map((task): Planned => {
+    const kept: { key: string; reason: string }[] = [];
+    const resolved = params.tasks.flatMap((task): Planned[] => {
       const format = formatForJob(task.format);
       const method = methodForJob(task);
       const weight = resolveWeight(checkpoint, byName, task);
-      if (typeof weight === 'string') throw new JobError(`${task.key}: ${weight}; leave this layer out`);
-      return { task, weight, format, method };
+      if (typeof weight !== 'string') return [{ task, weight, format, method }];
+      if (!task.orKeep) throw new JobError(`${task.key}: ${weight}; leave this layer out`);
+      kept.push({ key: task.key, reason: weight });
+      return [];
     });
-    refuseContradictions(planned);
+    refuseContradictions(resolved);
     const keepScales = params.export !== undefined;
-    const measured = await measureWeights(checkpoint, planned.map(({ weight, format, method }) => ({ weight, formats: requestsOf(format, method, keepScales) })), context);
+    const all = await measureWeights(checkpoint, resolved.map(({ weight, format, method }) => ({ weight, formats: requestsOf(format, method, keepScales) })), context);
+    const usable = resolved.map(({ task }, i) => {
+      const reason = keepScales ? notFinite(all[i]!) : null;
+      if (reason === null) return true;
+      if (!task.orKeep) throw new JobError(`${task.key} holds ${reason}, which no quantized format can store; repair the checkpoint or leave this layer out`);
+      kept.push({ key: task.key, reason: `it holds ${reason}` });
+      return false;
+    });
+    const planned = resolved.filter((_, i) => usable[i]);
+    const measured = all.filter((_, i) => usable[i]);
+    if (planned.length === 0) throw new JobError(`no weight can be quantized: ${kept[0]!.key.replace(/\0.*/s, '')}: ${kept[0]!.reason}${kept.length > 1 ? `, and ${kept.length - 1} more` : ''}`);
     const layers = planned.map(({ task, weight, format, method }, i) => {
       const { summary, errors } = measured[i]!;
       const error = (at: number, rule: ScaleRule) => formatError(format, weight.layout, rule, summary.moments.count, summary.signal, errors[at]!);
       return { key: task.key, tensor: task.tensor, format: format.id, method: method.id, before: error(0, 'absmax'), after: error(errors.length - 1, method.scaleRule) };
     });
     const totals = totalsOf(planned);
-    if (keepScales) refuseNonFinite(planned, measured);
     const exported = params.export && await exportCheckpoint(checkpoint, planned.map(({ task, weight, format, method }, i): QuantizedWeight =>
       ({ task, weight, format, scales: measured[i]!.scales.at(-1)!, rule: method.scaleRule })), params.export, context);
     await assertUnchanged(checkpoint);
-    return { layers, ...totals, seconds: (performance.now() - started) / 1000, ...(exported ? { export: exported } : {}) };
+    return { layers, ...(kept.length > 0 ? { kept } : {}), ...totals, seconds: (performance.now() - started) / 1000, ...(exported ? { export: exported } : {}) };
   },
 };
 
@@ -96,11 +108,9 @@ function refuseContradictions(planned: readonly Planned[]): void {
   }
 }
 
-function refuseNonFinite(planned: readonly Planned[], measured: readonly MeasuredWeight[]): void {
-  planned.forEach(({ task }, i) => {
-    const { nan, inf } = measured[i]!.summary;
-    if (nan + inf > 0) throw new JobError(`${task.key} holds ${nan} NaN and ${inf} infinite values, which no quantized format can store; repair the checkpoint or leave this layer out`);
-  });
+/** What of a weight no quantized format can store; null when there is no such value. */
+function notFinite({ summary: { nan, inf } }: MeasuredWeight): string | null {
+  return nan + inf > 0 ? `${nan} NaN and ${inf} infinite values` : null;
 }
 
 /** Sizes over distinct tensors: tied weights are stored once. */

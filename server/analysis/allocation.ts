@@ -69,9 +69,10 @@ export async function allocate(
   const smallest = choices.reduce((sum, layer) => sum + Math.min(...layer.choices.map((choice) => choice.bits)), 0);
   const bits = budget === 'uniform-only' ? Number.MAX_SAFE_INTEGER : budgetBits(budget, weights);
   if (bits < smallest) {
-    const least = `${round(smallest / weights)} bits per weight or ${Math.ceil(smallest / 8)} bytes`;
-    const asked = (budget as Budget).bits !== undefined ? `${(budget as Budget).bits} bits per weight` : `${(budget as Budget).bytes} bytes`;
-    throw new UserError(`a budget of ${asked} cannot be met: with these formats the ${choices.length} quantizable layers need at least ${least}. Raise the budget or measure smaller formats`);
+    // Rounded up: the number that is named must be one that works.
+    const least = `${counted(Math.ceil((smallest / weights) * 1000) / 1000, 'bit')} per weight or ${counted(Math.ceil(smallest / 8), 'byte')}`;
+    const asked = (budget as Budget).bits !== undefined ? `${counted((budget as Budget).bits!, 'bit')} per weight` : counted((budget as Budget).bytes!, 'byte');
+    throw new UserError(`a budget of ${asked} cannot be met: with these formats the ${choices.length === 1 ? 'one quantizable layer needs' : `${choices.length} quantizable layers need`} at least ${least}. Raise the budget or measure smaller formats`);
   }
   const known = new Set(choices.map((layer) => layer.key));
   const coupled = groups.map((group) => group.filter((key) => known.has(key))).filter((group) => group.length > 1);
@@ -92,6 +93,7 @@ function uniformPoints(choices: readonly AllocationLayer[]): Allocation['uniform
     .map(([format, { bits, objective }]) => ({ format, bits, objective })).sort((a, b) => a.bits - b.bits);
 }
 
+const counted = (value: number, noun: string): string => `${value} ${noun}${value === 1 ? '' : 's'}`;
 const round = (value: number): number => Math.round(value * 1000) / 1000;
 
 /** The allocation as a recipe. Paths are relative to the folder the recipe will lie in, with forward slashes. */

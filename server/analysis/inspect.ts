@@ -60,5 +60,14 @@ export function checkpointSummary(checkpoint: Checkpoint): CheckpointSummary {
 
 /** Tensors that a number format can replace: floating point, two or more dimensions, bytes present. */
 export function scannable(tensors: readonly TensorInfo[]): TensorInfo[] {
-  return tensors.filter((tensor) => FLOAT_DTYPES.has(tensor.dtype) && tensor.shape.length >= 2 && tensor.data !== null && elementCount(tensor.shape) > 0);
+  return tensors.filter((tensor) => whyNotScanned(tensor) === null);
+}
+
+/** Why a tensor is none of the {@link scannable} ones, in a few words; null when it is one. */
+export function whyNotScanned({ dtype, shape, data }: TensorInfo): string | null {
+  if (!FLOAT_DTYPES.has(dtype)) return `${dtype} values are not measured: only floating-point types of 8 to 64 bits are`;
+  if (shape.length === 0) return 'a single number has nothing to quantize';
+  if (shape.length === 1) return 'vectors (biases, weights of norms) are not quantized: they keep their precision';
+  if (elementCount(shape) === 0) return 'the tensor is empty';
+  return data === null ? 'the checkpoint declares the tensor but holds no values for it' : null;
 }

@@ -15,7 +15,7 @@ import { buildReport } from '../report/report-data';
 import type { Finding } from '../rules/rule';
 import { allocate, allocationSummary, recipeOf, type Allocation, type Budget } from './allocation';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
-import { checkpointSummary, openForUser, scannable } from './inspect';
+import { checkpointSummary, openForUser, scannable, whyNotScanned } from './inspect';
 import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
 import type { MeasurementState, ModelAnalysis } from './model-analysis';
@@ -60,8 +60,8 @@ export interface CheckpointScan {
   /** In file order. */
   readonly scans: readonly WeightScan[];
   readonly skipped: readonly { readonly key: string; readonly reason: string }[];
-  /** Tensors that are not weights: vectors, integers. */
-  readonly notScanned: number;
+  /** Tensors that are not weights, with the reason: vectors, integers. In file order. */
+  readonly notScanned: readonly { readonly key: string; readonly reason: string }[];
   readonly weights: number;
   readonly seconds: number;
   readonly evidence: string;
@@ -199,7 +199,7 @@ export class AnalysisService {
     const method = methodNamed(request.method);
     const [layer, ...more] = selectLayers(analysis.link!, [request.path]);
     if (more.length > 0) throw new UserError(`${JSON.stringify(request.path)} has ${more.length + 1} weights; name one of ${[layer!, ...more].slice(0, 4).map((each) => each.path).join(', ')}`);
-    const plan = planFormat([layer!], userFormats([request.format])[0]!, method.id);
+    const plan = planFormat([layer!], userFormats([request.format])[0]!, method.id, true);
     const result = await runPlan(this.options.kernel, analysis, plan, null, options);
     const done = result.layers.find((each) => each.key === layer!.path);
     if (!done) throw new Error('the kernel process left the layer out of its answer');
@@ -230,8 +230,9 @@ export class AnalysisService {
   private async plan(analysis: ModelAnalysis, request: TrialOptions): Promise<TrialPlan> {
     if ((request.recipe === undefined) === (request.format === undefined)) throw new UserError('a trial needs either a recipe or a format');
     const method = request.method === undefined ? undefined : methodNamed(request.method).id;
-    const layers = request.layers && request.layers.length > 0 ? selectLayers(analysis.link!, request.layers) : weightLayers(analysis.link!);
-    if (request.format !== undefined) return planFormat(layers, userFormats([request.format])[0]!, method ?? DEFAULT_METHOD);
+    const named = request.layers !== undefined && request.layers.length > 0;
+    const layers = named ? selectLayers(analysis.link!, request.layers!) : weightLayers(analysis.link!);
+    if (request.format !== undefined) return planFormat(layers, userFormats([request.format])[0]!, method ?? DEFAULT_METHOD, named);
     const file = path.resolve(request.recipe!);
     const recipe = await readRecipe(file, recipeVocabulary());
     refuseStrangeLayers(recipe, file, new Set(analysis.link!.layers.filter((layer) => layer.weight).map((layer) => layer.path)));
@@ -328,7 +329,7 @@ export class AnalysisService {
     const { scans, skipped } = await this.measurements.measure(checkpoint, identityOf(checkpoint), specs, formats, request.scaleRule ?? 'absmax', options);
     const measured = tensors.flatMap(({ name }) => scans.get(name) ?? []);
     return {
-      formats, scans: measured, skipped, notScanned: modelTensors(checkpoint).length - tensors.length,
+      formats, scans: measured, skipped, notScanned: modelTensors(checkpoint).flatMap((tensor) => { const reason = whyNotScanned(tensor); return reason === null ? [] : [{ key: tensor.name, reason }]; }),
       weights: measured.reduce((sum, scan) => sum + scan.view.rows * scan.view.cols, 0),
       seconds: (performance.now() - started) / 1000,
       evidence: weightEvidence(checkpoint, request.scaleRule ?? 'absmax', { scans, skipped }),

@@ -41,13 +41,15 @@ export function selectLayers(result: LinkResult, names: readonly string[]): Laye
 export interface TrialPlan {
   readonly title: string;
   readonly layers: readonly { readonly layer: Layer; readonly format: string; readonly method: string; readonly options?: Readonly<Record<string, unknown>> }[];
+  /** A layer that cannot be quantized keeps its stored values: nobody asked for it by name. */
+  readonly orKeep: boolean;
   readonly notes: readonly string[];
 }
 
-/** One format for the layers. */
-export function planFormat(layers: readonly Layer[], format: string, method: string): TrialPlan {
+/** One format for the layers. `named`: the user named them, so that one which cannot be quantized is an error. */
+export function planFormat(layers: readonly Layer[], format: string, method: string, named: boolean): TrialPlan {
   if (layers.length === 0) throw new UserError('no layer of the model has a weight in this checkpoint that can be quantized');
-  return { title: `${format}, ${method}`, layers: layers.map((layer) => ({ layer, format, method })), notes: [] };
+  return { title: `${format}, ${method}`, layers: layers.map((layer) => ({ layer, format, method })), orKeep: !named, notes: [] };
 }
 
 /** A recipe's schemes. `method` overrides the recipe's where given. */
@@ -60,7 +62,7 @@ export function planRecipe(layers: readonly Layer[], recipe: Recipe, file: strin
     return [{ layer, format: scheme.weights, method: method ?? scheme.method ?? 'rtn', ...(scheme.options && method === undefined ? { options: scheme.options } : {}) }];
   });
   if (planned.length === 0) throw new UserError(`${file} keeps the stored precision of every layer, so a trial would change nothing. Give layers a format first`);
-  return { title: path.basename(file), layers: planned, notes: activations > 0 ? [`activation formats of ${activations} layers are not part of this weight-only trial`] : [] };
+  return { title: path.basename(file), layers: planned, orKeep: false, notes: activations > 0 ? [`activation formats of ${activations} layers are not part of this weight-only trial`] : [] };
 }
 
 /** Other names in the checkpoint that are the same weight: they are written with the same values. */
@@ -80,11 +82,19 @@ export interface TrialExport {
 
 export async function runPlan(kernel: KernelPort, analysis: ModelAnalysis, plan: TrialPlan, target: TrialExport | null, options: RunOptions): Promise<QuantizeResult> {
   const tasks = plan.layers.flatMap(({ layer, format, method, options: methodOptions }): QuantizeTask[] => {
-    const extra = { format, method, ...(methodOptions ? { options: methodOptions } : {}) };
+    const extra = { format, method, ...(methodOptions ? { options: methodOptions } : {}), ...(plan.orKeep ? { orKeep: true } : {}) };
     const along = target ? partners(analysis.link!, layer).map((tensor) => ({ ...specOf(layer, partnerKey(layer, tensor), tensor), ...extra })) : [];
     return [{ ...specOf(layer), ...extra }, ...along];
   });
   return kernel.run('quantize', { checkpoint: analysis.checkpoint!.path, tasks, seed: SEED, ...(target ? { export: target } : {}) }, options);
+}
+
+/** One sentence about the layers that stay as they are stored, at most three of them by name. */
+function keptNotes({ kept = [] }: QuantizeResult): string[] {
+  const own = kept.filter(({ key }) => !key.includes('\0'));
+  if (own.length === 0) return [];
+  const shown = own.slice(0, 3).map(({ key, reason }) => `${key} (${reason})`).join(', ');
+  return [`${own.length} ${own.length === 1 ? 'layer is kept as it is' : 'layers are kept as they are'} stored: ${shown}${own.length > 3 ? `, and ${own.length - 3} more` : ''}`];
 }
 
 let trials = 0;
@@ -99,7 +109,7 @@ export function trialSummary(analysis: ModelAnalysis, plan: TrialPlan, result: Q
   const weights = layers.reduce((sum, { stored }) => sum + stored.shape.reduce((a, b) => a * b, 1), 0);
   const bits = layers.reduce((sum, { after, stored }) => sum + after.bitsPerWeight * stored.shape.reduce((a, b) => a * b, 1), 0);
   trials += 1;
-  const evidence = [`Measured on the weights of ${path.basename(analysis.checkpoint!.path)}: ${layers.length} layers quantized and decoded again; the model was not run`, ...plan.notes].join('; ');
+  const evidence = [`Measured on the weights of ${path.basename(analysis.checkpoint!.path)}: ${layers.length} layers quantized and decoded again; the model was not run`, ...keptNotes(result), ...plan.notes].join('; ');
   return {
     id: `${startedAt.toISOString().replace(/[:.]/g, '-')}-${trials}`,
     startedAt: startedAt.toISOString(),

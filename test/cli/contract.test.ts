@@ -93,6 +93,9 @@ test('scan: every weight in every format asked for, shorthands under both names'
     assert.equal(formats.bf16!.bitsPerWeight, 16);
   }
   assert.match((await bitlens(['scan', weights, '--formats', 'fp8'])).stdout, /fp8-e4m3/);
+  const { skipped } = json<{ skipped: { name: string; reason: string }[] }>(outcome);
+  assert.deepEqual(skipped.map(({ name }) => name), [0, 1].flatMap((index) => ['fc.bias', 'norm.weight', 'norm.bias'].map((name) => `module.blocks.${index}.${name}`)), 'every tensor is measured or skipped with a reason');
+  assert.ok(skipped.every(({ reason }) => reason.startsWith('vectors (biases, weights of norms)')));
 });
 
 interface AllocateDocument {
@@ -210,7 +213,10 @@ test('bad input: exit 2, one line on stderr, a document when one was asked for, 
     [['allocate', model, '--bits', '4', '--size', '1MB'], /either --bits B or --size BYTES/],
     [['allocate', model, '--bits', 'four'], /--bits must be a number/],
     [['allocate', model, '--size', '12 parsecs'], /--size must be bytes/],
-    [['allocate', model, '--bits', '0.5'], /cannot be met/],
+    [['allocate', model, '--bits', '0.5'], /a budget of 0\.5 bits per weight cannot be met/],
+    [['allocate', model, '--bits', '1'], /a budget of 1 bit per weight cannot be met/],
+    [['allocate', model, '--size', '1B'], /a budget of 1 byte cannot be met: .* the 3 quantizable layers need at least [\d.]+ bits per weight or \d+ bytes/],
+    [['allocate', model, '--size', '0B'], /--size must be bytes/],
     [['allocate', model, '--bits', '4', '--bits', '5'], /given twice/],
     [['allocate', model, '--bits', '5', '--metric', 'weight-nsrr'], /Did you mean weight-nsr\?/],
     [['quantize', model, '--format', 'int4'], /--out is needed/],

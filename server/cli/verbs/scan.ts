@@ -13,6 +13,7 @@ export const scan: Verb = {
     positionals: [{ name: 'CHECKPOINT', help: 'safetensors, GGUF, ONNX, PyTorch or numpy file, index of shards, or a folder with one' }],
     flags: [FORMATS, { name: 'scale', value: 'RULE', help: 'how scales are found', choices: ['absmax', 'mse'] }],
     notes: ['JSON: {tensors: [{name, formats: {<id>: {mse, sqnrDb, cosine, bitsPerWeight, bytes}}, statistics}], weights, seconds, skipped, evidence}',
+      'Every tensor of the checkpoint is in tensors or, with the reason, in skipped: vectors (biases, norms), integers, empty ones.',
       'sqnrDb is null where there is no error. A shorthand such as int4 appears under its own name and under its full id.'],
   },
   async run(context) {
@@ -28,7 +29,7 @@ export const scan: Verb = {
       }));
       context.printJson({
         tensors: result.scans.map((each) => ({ name: each.tensor, rows: each.view.rows, cols: each.view.cols, formats: named(each.formats), statistics: each.statistics })),
-        weights: result.weights, seconds: result.seconds, skipped: result.skipped.map(({ key, reason }) => ({ name: key, reason })), evidence: result.evidence,
+        weights: result.weights, seconds: result.seconds, skipped: [...result.skipped, ...result.notScanned].map(({ key, reason }) => ({ name: key, reason })), evidence: result.evidence,
       });
       return 0;
     }
@@ -40,7 +41,7 @@ export const scan: Verb = {
       ...result.formats.map((id) => (each.formats[id] ? decibelText(each.formats[id].sqnrDb) : '–')),
     ])], 48));
     for (const { key, reason } of result.skipped) context.print(`skipped ${key}: ${reason}\n`);
-    context.print(`\n${countText(result.weights)} weights of ${plural(result.scans.length, 'tensor')} in ${result.seconds.toFixed(2)} s; ${plural(result.notScanned, 'other tensor')} (vectors, integers) not measured. ${result.evidence}\n`);
+    context.print(`\n${countText(result.weights)} weights of ${plural(result.scans.length, 'tensor')} in ${result.seconds.toFixed(2)} s; ${plural(result.notScanned.length, 'other tensor')} (vectors, integers) not measured. ${result.evidence}\n`);
     return 0;
   },
 };
