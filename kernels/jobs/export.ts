@@ -1,6 +1,6 @@
 /** Export: writes a quantized checkpoint atomically, reads it back and proves that every tensor is what was meant. */
 import { rename, rm, writeFile } from 'node:fs/promises';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { canStore, DTYPE_BITS, elementCount, modelTensors, openCheckpoint, removeUnfinished, TensorReader, unfinishedName, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
 import { blockLayout } from '../formats/blocks';
@@ -15,7 +15,7 @@ type ExportResult = NonNullable<QuantizeResult['export']>;
 
 export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: JobContext): Promise<ExportResult> {
   const target = path.resolve(params.path);
-  refuseOverwriting(checkpoint, target);
+  refuseTarget(checkpoint, target);
   const reader = TensorReader.open(filesOf(checkpoint));
   const total = 2 * modelTensors(checkpoint).reduce((sum, tensor) => sum + tensor.bytes, 0);
   let done = 0;
@@ -51,14 +51,18 @@ export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly
   }
 }
 
-function refuseOverwriting(checkpoint: Checkpoint, target: string): void {
-  let real = target;
-  try {
-    real = realpathSync(target);
-  } catch {
-    return; // Nothing is there yet.
-  }
-  if (checkpoint.files.some((file) => realpathSync(file.path) === real)) {
+/**
+ * Refuses, before anything is measured, a target that could not be written in the end.
+ * @throws JobError
+ */
+export function refuseTarget(checkpoint: Checkpoint, file: string): void {
+  const target = path.resolve(file);
+  const folder = path.dirname(target);
+  const facts = statSync(target, { throwIfNoEntry: false });
+  if (facts?.isDirectory()) throw new JobError(`${target} could not be written: it is a folder. Name a file in it`);
+  if (facts && !facts.isFile()) throw new JobError(`${target} could not be written: it is a device or a pipe, and the result is read back from a file. Name a file`);
+  if (!existsSync(folder)) throw new JobError(`${target} could not be written: the folder ${folder} does not exist. Create it or name another file`);
+  if (facts && checkpoint.files.some((read) => realpathSync(read.path) === realpathSync(target))) {
     throw new JobError(`${target} is the checkpoint that is being read; choose another file for the export`);
   }
 }
@@ -69,8 +73,6 @@ async function asJobError<T>(target: string, work: () => Promise<T>): Promise<T>
     return await work();
   } catch (error) {
     if (error instanceof JobError || error instanceof JobCancelled || !(error instanceof Error) || error.name === 'JobCancelled') throw error;
-    const folder = path.dirname(target);
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && !existsSync(folder)) throw new JobError(`${target} could not be written: the folder ${folder} does not exist. Create it or name another file`);
     throw new JobError(`${target} could not be written: ${error.message}`);
   }
 }

@@ -7,7 +7,7 @@ import type { BlockScales, NumberFormat, ScaleRule } from '../formats/format';
 import { methodOfKind } from '../methods/registry';
 import type { PtqMethod } from '../methods/method';
 import { formatError } from './format-error';
-import { exportCheckpoint } from './export';
+import { exportCheckpoint, refuseTarget } from './export';
 import { JobError, type Job, type JobContext, type QuantizeParams, type QuantizeResult, type QuantizeTask } from './job';
 import { measureWeights, type MeasuredWeight } from './measure';
 import { assertUnchanged } from './scan';
@@ -35,6 +35,7 @@ export const quantizeJob: Job<'quantize'> = {
     const started = performance.now();
     if (params.tasks.length === 0) throw new JobError('there is nothing to quantize: no layer was named');
     const checkpoint = await openForJob(params.checkpoint);
+    if (params.export) refuseTarget(checkpoint, params.export.path);
     const byName = tensorsByName(checkpoint);
     const kept: { key: string; reason: string }[] = [];
     const resolved = params.tasks.flatMap((task): Planned[] => {

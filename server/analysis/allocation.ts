@@ -38,7 +38,8 @@ function choicesOf(layers: readonly Layer[], scans: ReadonlyMap<string, WeightSc
   const kept: Layer[] = [];
   for (const layer of layers) {
     const scan = scans.get(layer.path);
-    const options = scan ? Object.entries(scan.formats)
+    // A weight with NaN or infinite values has errors of its other values only, and no export of it could be made.
+    const options = scan && scan.statistics.nan + scan.statistics.inf === 0 ? Object.entries(scan.formats)
       .map(([format, error]) => ({ format, bits: storageBits(format, scan.view), error: metric.score(scan.statistics, error) }))
       .filter(({ error }) => Number.isFinite(error)) : [];
     if (!scan || options.length === 0) kept.push(layer);
@@ -123,7 +124,7 @@ export function recipeOf(analysis: ModelAnalysis, allocation: Allocation, metric
 
 export function allocationSummary(allocation: Allocation, scans: ReadonlyMap<string, WeightScan>, recipe: Recipe, recipePath: string | null): AllocationSummary {
   const { result, weights, kept } = allocation;
-  const notes = [result.note, kept.length > 0 ? `${kept.length} ${kept.length === 1 ? 'layer keeps its' : 'layers keep their'} stored precision because no finite error is known for ${kept.length === 1 ? 'it' : 'them'}: ${kept.slice(0, 3).map((layer) => layer.path).join(', ')}` : null,
+  const notes = [result.note, kept.length > 0 ? `${kept.length} ${kept.length === 1 ? 'layer keeps its' : 'layers keep their'} stored precision because ${kept.length === 1 ? 'it holds' : 'they hold'} values that are not finite, or no finite error is known: ${kept.slice(0, 3).map((layer) => layer.path).join(', ')}` : null,
     result.uniform ? null : 'no uniform format fits this budget, so there is no baseline of the same size'].filter(Boolean);
   return {
     averageBits: result.bits / weights,

@@ -1,5 +1,5 @@
 /** Files that are there whole or not at all. */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { removeUnfinished, unfinishedName } from '../../kernels/checkpoint';
 import { messageOf, UserError } from './user-error';
@@ -10,6 +10,9 @@ import { messageOf, UserError } from './user-error';
  * @throws UserError naming the path when the folder cannot be written; nothing is left behind.
  */
 export async function writeFileAtomic(target: string, text: string, signal?: AbortSignal): Promise<number> {
+  const facts = await stat(target).catch(() => null);
+  // A rename would put a file in the place of a device.
+  if (facts && !facts.isFile()) throw new UserError(`cannot write ${target}: it is ${facts.isDirectory() ? 'a folder' : 'a device or a pipe'}. Name a file`);
   const temporary = unfinishedName(target);
   const bytes = Buffer.from(text, 'utf8');
   try {

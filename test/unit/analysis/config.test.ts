@@ -131,6 +131,7 @@ test('a file is written whole or not at all', async (t) => {
   assert.equal(readFileSync(file, 'utf8'), 'two');
   assert.deepEqual(readdirSync(path.dirname(file)), ['r.json'], 'nothing temporary is left');
   await assert.rejects(writeFileAtomic(path.join(file, 'below-a-file'), 'x'), UserError);
+  await assert.rejects(writeFileAtomic(path.dirname(file), 'x'), (error: unknown) => error instanceof UserError && /it is a folder\. Name a file/.test(error.message));
 });
 
 test('nearest names what was meant and stays silent otherwise', () => {

@@ -184,7 +184,8 @@ test('what would make a wrong file is refused, and nothing is left behind', asyn
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4'), task('w', 'int8', 'rtn', { key: 'other' })] }), /w and other share the tensor/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'fp8-e4m3')], export: { path: out, layout: 'compressed-tensors' } }), /integer formats of linear and embedding weights only/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4')], export: { path: file, layout: 'dequantized' } }), /is the checkpoint that is being read/);
-  await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4')], export: { path: path.join(folder, 'no/such/folder/x.safetensors'), layout: 'dequantized' } }), /could not be written/);
+  await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4')], export: { path: path.join(folder, 'no/such/folder/x.safetensors'), layout: 'dequantized' } }), /could not be written: the folder .* does not exist/);
+  await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4')], export: { path: folder, layout: 'dequantized' } }), /could not be written: it is a folder/);
   const before = readFileSync(file);
   await assert.rejects(quantize({ checkpoint: file, tasks: [task('w', 'int4')], export: to }, inlineJobContext({ cancelAfterPolls: 6, error: () => new JobCancelled() })), JobCancelled);
   assert.deepEqual(readdirSync(folder), [], 'no temporary file stays');
