@@ -65,7 +65,7 @@ test('allocation: within the budget, beside the uniform recipe of at most its si
 test('budgets that cannot be met, or are no budgets, are explained', async (t) => {
   const { service } = bench({ Net: { tree: model } }, weights);
   const analysis = await service.analyse(path.join(folder(t), 'model.py'), { checkpoint: 'w' });
-  await assert.rejects(service.allocate(analysis, { bits: 1 }), (error: unknown) => error instanceof UserError && /1 bits per weight cannot be met.*at least/.test(error.message));
+  await assert.rejects(service.allocate(analysis, { bits: 1 }), (error: unknown) => error instanceof UserError && /a budget of 1 bit per weight cannot be met.*at least/.test(error.message));
   await assert.rejects(service.allocate(analysis, {}), UserError);
   await assert.rejects(service.allocate(analysis, { bits: 4, bytes: 4 }), UserError);
   await assert.rejects(service.allocate(analysis, { bits: -1 }), UserError);
