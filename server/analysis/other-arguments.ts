@@ -1,7 +1,7 @@
 /** Checkpoints of a model that was built with other arguments than its defaults: what they were, or which do not count. */
 import { UNKNOWN_ARGUMENT } from '../python/module-tree';
-import { compareFit, fitsWholly, isAnotherSize, oddNames, rebuild, type Attempt, type RootQuery, type TreeBuilder } from './attempt';
-import { fieldOf, proposedSizes } from './sizes';
+import { compareFit, fitsWholly, isAnotherSize, modulesOf, oddNames, rebuild, type Attempt, type RootQuery, type TreeBuilder } from './attempt';
+import { containerCounts, fieldOf, proposedSizes } from './sizes';
 
 /** Options beyond this many are not tried one by one. */
 const MAX_OPTIONS = 16;
@@ -107,3 +107,49 @@ export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands:
   }
   return best;
 }
+
+/** Required arguments tried, and values of each. */
+const MAX_MISSING = 8;
+const MAX_VALUES = 3;
+/** What a required argument is tried with first: a count that small costs nothing to build. */
+const PROBE = 2;
+
+const stars = ({ tree }: Attempt): number => [...modulesOf(tree.root)].filter(({ path }) => path.split('.').includes('*')).length;
+
+/**
+ * Where modules are made in a loop whose count is an argument that nobody gave (`depth`), the checkpoint has the count: each
+ * such argument is tried with a number, and what then differs tells the right one. It is kept when the tree built with it says
+ * what stands at every place and explains as much as before.
+ */
+export async function fillCounts(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
+  if (!query.checkpoint || query.args || made.fit.score === 0 || stars(made) === 0) return made;
+  let best = made;
+  for (const name of made.candidate.missingArguments.filter((one) => !Object.hasOwn(made.args ?? {}, one)).slice(0, MAX_MISSING)) {
+    const make = (value: number): Promise<Attempt | null> => rebuild(query, builder, best, { ...best.args, ...best.resized, [name]: value, ...unknownOf(best) });
+    const probe = await make(PROBE);
+    // A constructor that such a number stops tells nothing, nor does an argument that counts no modules.
+    if (!probe || probe.tree.root.unknown || stars(probe) >= stars(best)) continue;
+    const more = await make(PROBE + 1);
+    const proposed = more ? countsTold(probe, more) : [];
+    for (const value of [PROBE, ...proposed.slice(0, MAX_VALUES)]) {
+      const next = value === PROBE ? probe : await make(value);
+      if (!next || stars(next) >= stars(best) || compareFit(next.fit, best.fit) > 0 || oddNames(next).length > oddNames(best).length) continue;
+      best = { ...next, resized: { ...best.resized, [name]: value } };
+      break;
+    }
+    if (stars(best) === 0) break;
+  }
+  return best;
+}
+
+/** The counts with which each container would get as many modules as the checkpoint has: it grows by a step for each of them. */
+function countsTold(probe: Attempt, more: Attempt): number[] {
+  const larger = new Map(containerCounts(more.tree.root, more.link).map(({ path, source }) => [path, source]));
+  const told = containerCounts(probe.tree.root, probe.link).flatMap(({ path, source, stored }) => {
+    const step = (larger.get(path) ?? source) - source;
+    const value = step === 0 ? 0 : PROBE + (stored - source) / step;
+    return Number.isInteger(value) && value > 0 ? [value] : [];
+  });
+  return [...new Set(told)].filter((value) => value !== PROBE);
+}
+const unknownOf = ({ loosened = [] }: Attempt): Record<string, unknown> => Object.fromEntries(loosened.map((name) => [name, UNKNOWN_ARGUMENT]));

@@ -7,7 +7,7 @@ import { compareFit, fitOf, fitsWholly, isAlmost, isAnotherSize, modulesOf, Tree
 import type { RootChoice } from './model-analysis';
 import { argumentsOf } from './config-files';
 import { argumentsFrom, CONFIG_PARAMETER, namedArchitecture, tiesEmbeddings } from './model-values';
-import { loosen, resize } from './other-arguments';
+import { fillCounts, loosen, resize } from './other-arguments';
 import { didYouMean, UserError } from './user-error';
 
 /** Candidates beyond this many are not tried: generated files can define thousands of classes. */
@@ -25,7 +25,7 @@ function compareAttempts(a: Attempt, b: Attempt, inner: ReadonlySet<string>, bou
     || used(a) - used(b)
     || (bound ? 0 : b.fit.modules - a.fit.modules)
     || needy(a) - needy(b)
-    || (a.fit.vague > 0 ? 1 : 0) - (b.fit.vague > 0 ? 1 : 0)
+    || a.fit.vague - b.fit.vague
     || KINDS.indexOf(a.candidate.kind) - KINDS.indexOf(b.candidate.kind)
     || b.candidate.span.startLine - a.candidate.span.startLine;
 }
@@ -156,7 +156,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     const named = candidates.find((candidate) => candidate.name === only);
     const made = await attempt(query, builder, named ?? strayCandidate(query.file, only));
     if (!made || (!named && made.tree.root.kind === 'unknown')) throw noSuchClass(query.file, only, candidates);
-    const fitted = await loosen(query, builder, made);
+    const fitted = await fillCounts(query, builder, await loosen(query, builder, made));
     return { attempt: fitted, choice: choiceOf(fitted, `named ${query.namedBy ?? 'by the caller'}${fitText(fitted, query.checkpoint)}`, candidates) };
   }
   const attempts: Attempt[] = [];
@@ -187,6 +187,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     const outer = ranked.filter(({ candidate }) => !inner.has(candidate.name)).sort((a, b) => b.fit.modules - a.fit.modules);
     ranked = [...outer, ...ranked.filter((made) => !outer.includes(made))];
   }
+  if (bound) ranked = [await fillCounts(query, builder, ranked[0]!), ...ranked.slice(1)];
   const winner = ranked[0]!;
   return { attempt: winner, choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound, named), candidates) };
 }
@@ -204,7 +205,7 @@ function noSuchClass(file: string, name: string, candidates: readonly RootCandid
 
 function choiceOf(made: Attempt, reason: string, candidates: readonly RootCandidate[]): RootChoice {
   const given = made.argsFrom === null ? '' : `; constructor arguments from ${made.argsFrom}`;
-  const told = made.resized ? `; of other arguments than the defaults by the checkpoint's shapes: ${shortList(Object.entries(made.resized).map(([name, value]) => `${name} = ${JSON.stringify(value)}`))}` : '';
+  const told = made.resized ? `; arguments told by the checkpoint's shapes: ${shortList(Object.entries(made.resized).map(([name, value]) => `${name} = ${JSON.stringify(value)}`))}` : '';
   const built = made.loosened ? `${given}${told}; the defaults of ${shortList(made.loosened)} do not fit it and count as unknown` : `${given}${told}`;
   return {
     name: made.candidate.name,

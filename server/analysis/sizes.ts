@@ -86,10 +86,10 @@ function lists(value: readonly unknown[], votes: Votes, counts: readonly Count[]
   return found;
 }
 
-interface Count { readonly source: number; readonly stored: number }
+interface Count { readonly path: string; readonly source: number; readonly stored: number }
 
 /** For every container of numbered modules in the order of the source: how many it has there, and in the checkpoint. */
-function containerCounts(root: ModuleNode, link: LinkResult): Count[] {
+export function containerCounts(root: ModuleNode, link: LinkResult): Count[] {
   const stored = new Map<string, number>();
   const names = [...link.layers.flatMap(({ tensors }) => tensors.flatMap(({ info }) => (info ? [info.name] : []))), ...link.unlinkedTensors.map(({ name }) => name)];
   for (const name of names) {
@@ -108,7 +108,7 @@ function containerCounts(root: ModuleNode, link: LinkResult): Count[] {
       const all = Math.max(...numbered.map(({ at }) => Number(at) + 1));
       // What stands last may hold no tensor, and then has no name in the checkpoint.
       const held = Math.max(0, ...numbered.filter(({ child }) => holds(child)).map(({ at }) => Number(at) + 1));
-      if (held > 0) found.push({ source: all, stored: all + there - held });
+      if (held > 0) found.push({ path: node.path, source: all, stored: all + there - held });
     }
     node.children.forEach(visit);
   };

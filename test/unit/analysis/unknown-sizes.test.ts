@@ -67,7 +67,7 @@ test('a checkpoint of another depth and width: the arguments are read off its sh
   assert.equal(made.root, 'Tower');
   assert.deepEqual(made.resized, { dim: 16, depth: 3, classes: 7 });
   assert.equal(made.loosened, undefined);
-  assert.match(made.reason, /; of other arguments than the defaults by the checkpoint's shapes: dim = 16, depth = 3, classes = 7$/);
+  assert.match(made.reason, /; arguments told by the checkpoint's shapes: dim = 16, depth = 3, classes = 7$/);
   assert.equal(made.classes['blocks.2.fc.weight'], 'Linear');
 });
 
@@ -105,7 +105,7 @@ def net_small():
   assert.deepEqual([damaged.root, damaged.misshaped], ['net_small', ['layers.1.weight']]);
   const tuned = await choose(source, net(7));
   wholly(tuned);
-  assert.deepEqual([tuned.root, tuned.resized], ['Net', { classes: 7 }]);
+  assert.deepEqual([tuned.root, tuned.resized], ['Net', { classes: 7, depth: 2 }]);
 });
 
 test('widths and depths in lists, a number that is a multiple, a flag the other way', async () => {
@@ -290,4 +290,34 @@ test('values that came with the weights are those of the object: what they say i
     const damaged = await choose_({ ...configured(20, 2, 28, 50), 'layers.1.up.weight': [29, 20] });
     assert.deepEqual(damaged?.attempt.link.misshaped.map(({ name }) => name), ['layers.1.up.weight']);
   } finally { python.dispose(); }
+});
+
+test('the count of a loop that nobody gave is the one the checkpoint has', async () => {
+  const source = `
+import torch.nn as nn
+class Chain(nn.Module):
+    def __init__(self, inputs, width, depth, drop):
+        super().__init__()
+        layers = [nn.Linear(inputs, width)]
+        for _ in range(depth - 1):
+            layers.extend([nn.ReLU(), nn.Dropout(drop), nn.Linear(width, width)])
+        layers.extend([
+            nn.ReLU(),
+            nn.LayerNorm(width),
+        ])
+        self.net = nn.Sequential(*layers)
+`;
+  const shapes: Shapes = Object.fromEntries([
+    ['net.0.weight', [5, 4]], ['net.0.bias', [5]],
+    ...[3, 6, 9].flatMap((at) => [[`net.${at}.weight`, [5, 5]], [`net.${at}.bias`, [5]]]), ['net.11.weight', [5]], ['net.11.bias', [5]],
+  ] as [string, number[]][]);
+  const made = await choose(source, shapes);
+  wholly(made);
+  assert.deepEqual({ ...made.resized }, { depth: 4 });
+  assert.match(made.reason, /arguments told by the checkpoint's shapes: depth = 4/);
+  assert.equal(made.classes['net.11.weight'], 'LayerNorm');
+  assert.equal(made.lines['net.11'], 11);
+  // A checkpoint that no count explains keeps its places open.
+  const odd = await choose(source, { ...shapes, 'net.13.weight': [5] });
+  assert.equal(odd.resized, undefined);
 });
