@@ -38,7 +38,7 @@ export interface TensorLocation {
 }
 
 /** A part of a file whose bytes become the tensor's only when they are unpacked in order. */
-export type PackedRange = DeflatedRange | ProtobufRange;
+export type PackedRange = DeflatedRange | ProtobufRange | ChunkedRange;
 
 interface Packed {
   /** Byte offset of the packed part in the file. */
@@ -59,6 +59,20 @@ export interface ProtobufRange extends Packed {
   readonly method: 'protobuf';
   readonly field: number;
   readonly width: number;
+}
+
+/** Rectangular chunks of the tensor, each filtered (compressed) by itself: HDF5. `start` and `length` say nothing. */
+export interface ChunkedRange extends Packed {
+  readonly method: 'chunks';
+  readonly shape: readonly number[];
+  /** Shape of a chunk; those at the edges reach over it. */
+  readonly chunk: readonly number[];
+  /** Bytes of an element. */
+  readonly width: number;
+  /** In the order in which they were applied. */
+  readonly filters: readonly ('deflate' | 'shuffle' | 'fletcher32')[];
+  /** Three numbers for each chunk, in row-major order: byte offset, stored bytes (0: never written), bits of filters that were left out. */
+  readonly table: readonly number[];
 }
 
 /**

@@ -37,7 +37,6 @@ const ARCHIVES: readonly (readonly [string, (head: Buffer) => boolean, string])[
   ['a RAR archive', (head) => head.toString('latin1', 0, 4) === 'Rar!', EXTRACT],
   ['a PNG picture', starts(0x89, 0x50, 0x4e, 0x47), 'Name the checkpoint'],
   ['a JPEG picture', starts(0xff, 0xd8, 0xff), 'Name the checkpoint'],
-  ['an HDF5 file (Keras weights are stored so)', starts(0x89, 0x48, 0x44, 0x46), 'Open the safetensors or PyTorch weights of the model'],
   ['a PDF document', (head) => head.toString('latin1', 0, 5) === '%PDF-', 'Name the checkpoint'],
 ];
 
@@ -63,5 +62,5 @@ export function refuseUnknown(head: Buffer, source: ByteSource): never {
   if (/\.safetensors$/i.test(path)) {
     refuse(path, `this is not safetensors although the name says so: a header length and "{" are expected, the file starts with ${shownBytes} (length ${declared})`, FETCH_AGAIN, { offset: declared <= BigInt(size) ? 8 : 0 });
   }
-  refuse(path, `no reader knows this file: it starts with ${shownBytes}`, 'Open a safetensors, GGUF or ONNX file, an index of shards (*.index.json), a PyTorch checkpoint, or numpy arrays', { offset: 0 });
+  refuse(path, `no reader knows this file: it starts with ${shownBytes}`, 'Open a safetensors, GGUF, ONNX or HDF5 file, an index of shards (*.index.json), a PyTorch checkpoint, or numpy arrays', { offset: 0 });
 }

@@ -1,4 +1,4 @@
-import type { PackedRange } from './checkpoint';
+import type { DeflatedRange, ProtobufRange } from './checkpoint';
 import { InflateError, Inflater, type InflateState } from './inflate';
 import { FETCH_AGAIN, refuse } from './problems';
 import { ProtobufNumbers, ProtobufNumbersError, type NumbersState } from './protobuf-numbers';
@@ -30,7 +30,7 @@ export class PackedReader {
    * @param path of the file, for messages
    * @param read fills its argument from a position of the file
    */
-  constructor(private readonly path: string, private readonly range: PackedRange, private readonly read: (into: Uint8Array, offset: number) => void) {}
+  constructor(private readonly path: string, private readonly range: DeflatedRange | ProtobufRange, private readonly read: (into: Uint8Array, offset: number) => void) {}
 
   /** Bytes of memory that this reader holds, about. */
   get held(): number {

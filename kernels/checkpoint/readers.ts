@@ -1,4 +1,5 @@
 import { ggufReader } from './gguf';
+import { hdf5Reader } from './hdf5/hdf5';
 import { npyReader } from './npy';
 import { onnxReader } from './onnx/onnx';
 import { pickleReader } from './pickle';
@@ -9,4 +10,4 @@ import { safetensorsReader } from './safetensors';
 import { shardIndexReader } from './sharded';
 
 /** Every reader, in the order in which they are asked: marks that cannot be mistaken first. A new format is one file and one line here. */
-export const READERS: readonly CheckpointReader[] = [ggufReader, npyReader, safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, onnxReader, pickleReader];
+export const READERS: readonly CheckpointReader[] = [ggufReader, npyReader, hdf5Reader, safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, onnxReader, pickleReader];

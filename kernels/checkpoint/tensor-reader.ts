@@ -3,6 +3,7 @@ import { identityOf, openRegularFile, readFully, refuseShort, sameIdentity } fro
 import { checkedBytes } from './checked';
 import { DTYPE_BITS, elementCount, type Checkpoint, type PackedRange, type TensorInfo, type TensorLocation } from './checkpoint';
 import { DEFAULT_LIMITS } from './limits';
+import { ChunkReader } from './chunk-reader';
 import { PackedReader } from './packed-stream';
 import { refuse, shown } from './problems';
 import { gather } from './strided-read';
@@ -20,7 +21,7 @@ export class TensorReader {
   /** File index -> descriptor, least recently used first. */
   private readonly open = new Map<number, number>();
   /** Compressed parts that were read from, least recently used first. */
-  private readonly packed = new Map<string, PackedReader>();
+  private readonly packed = new Map<string, PackedReader | ChunkReader>();
   private closed = false;
 
   private constructor(private readonly checkpoint: Checkpoint, private readonly piece: number) {}
@@ -105,9 +106,11 @@ export class TensorReader {
     else this.readBytes(file, into, offset);
   }
 
-  private unpacked(file: number, range: PackedRange): PackedReader {
-    const key = `${file}:${range.start}`;
-    const reader = this.packed.get(key) ?? new PackedReader(this.checkpoint.files[file].path, range, (into, offset) => { this.readBytes(file, into, offset); });
+  private unpacked(file: number, range: PackedRange): PackedReader | ChunkReader {
+    const key = `${file}:${range.method === 'chunks' ? range.table.slice(0, 3).join() : range.start}`;
+    const { path } = this.checkpoint.files[file];
+    const read = (into: Uint8Array, offset: number): void => { this.readBytes(file, into, offset); };
+    const reader = this.packed.get(key) ?? (range.method === 'chunks' ? new ChunkReader(path, range, read) : new PackedReader(path, range, read));
     this.packed.delete(key);
     this.packed.set(key, reader);
     let held = 0;
