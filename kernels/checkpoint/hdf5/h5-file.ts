@@ -12,9 +12,9 @@ export class Hdf5Unsupported extends Error {}
 const SIGNATURE = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1');
 const WINDOW = 4096;
 
-/** True when a file begins as HDF5 does. The format also allows a block of the user's own before it, of 512 bytes doubled. */
-export function isHdf5(head: Uint8Array): boolean {
-  return head.length >= 8 && SIGNATURE.equals(head.subarray(0, 8));
+/** Where an HDF5 file begins: at byte 0, or behind a block of the user's own of 512 bytes or that doubled (MATLAB); -1 when it is none. */
+export function hdf5Start(head: Uint8Array): number {
+  return [0, 512, 1024, 2048].find((at) => head.length >= at + 8 && SIGNATURE.equals(head.subarray(at, at + 8))) ?? -1;
 }
 
 /**
@@ -36,7 +36,7 @@ export class H5File {
   constructor(readonly source: ByteSource, readonly start: number, readonly end: number) {
     this.base = start;
     this.addressSize = this.lengthSize = 8;
-    if (!isHdf5(this.bytes(start, 8))) throw new Hdf5Error('the signature is missing', start);
+    if (!SIGNATURE.equals(this.bytes(start, 8))) throw new Hdf5Error('the signature is missing', start);
     this.version = this.u8(start + 8);
     const old = this.version < 2;
     if (this.version > 3) throw new Hdf5Error(`the superblock has version ${this.version}, and 0 to 3 are known`, start + 8);
@@ -44,14 +44,15 @@ export class H5File {
     this.lengthSize = this.u8(start + (old ? 14 : 10));
     if (![2, 4, 8].includes(this.addressSize) || ![2, 4, 8].includes(this.lengthSize)) throw new Hdf5Error(`addresses of ${this.addressSize} and lengths of ${this.lengthSize} bytes do not occur`, start + 9);
     const first = start + (old ? (this.version === 1 ? 28 : 24) : 12);
-    const base = this.number(first, this.addressSize);
-    // Relative to where the superblock stands, as the library reads it.
-    this.base = base === null || base + start > end ? start : start + base;
+    // The base address that is stored counts less than where the superblock stands: the library corrects it as well.
+    this.base = start;
     const root = old ? this.address(first + 5 * this.addressSize) : this.address(first + 3 * this.addressSize);
     if (root === null) throw new Hdf5Error('there is no root group', first);
     this.root = root;
+    // The end counts the user's block with it, and is moved as the base is.
     const declared = this.number(first + 2 * this.addressSize, this.addressSize);
-    if (declared !== null && this.base + declared > end) throw new Hdf5Error(`the file should end at byte ${this.base + declared}, but ends at ${end}: ${this.base + declared - end} bytes are missing`, end);
+    const last = declared === null ? 0 : declared + start - (this.number(first, this.addressSize) ?? 0);
+    if (last > end) throw new Hdf5Error(`the file should end at byte ${last}, but ends at ${end}: ${last - end} ${last - end === 1 ? 'byte is' : 'bytes are'} missing`, end);
   }
 
   bytes(at: number, length: number): Buffer {

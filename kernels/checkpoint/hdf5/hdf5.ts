@@ -3,7 +3,7 @@ import type { Checkpoint, TensorInfo } from '../checkpoint';
 import { FETCH_AGAIN, ProblemList, refuse, SAVE_AGAIN, shown } from '../problems';
 import { breathe, type CheckpointReader, type ReaderContext } from '../reader';
 import { isDataset, readDataset } from './dataset';
-import { H5File, Hdf5Error, isHdf5 } from './h5-file';
+import { H5File, Hdf5Error, hdf5Start } from './h5-file';
 import { isGroup, readLinks } from './links';
 import { readMessages, type Message } from './object-header';
 
@@ -13,8 +13,8 @@ import { readMessages, type Message } from './object-header';
  */
 export const hdf5Reader: CheckpointReader = {
   name: 'hdf5',
-  match: isHdf5,
-  open: (source, context) => openHdf5(source, context, { start: 0, end: source.size, format: 'hdf5', metadata: [] }),
+  match: (head) => hdf5Start(head) >= 0,
+  open: (source, context) => openHdf5(source, context, { start: Math.max(0, hdf5Start(source.read(0, Math.min(4096, source.size)))), end: source.size, format: 'hdf5', metadata: [] }),
 };
 
 const DEEPEST = 100;

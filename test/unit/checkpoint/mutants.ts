@@ -189,3 +189,19 @@ export function protobufMutation(bytes: Buffer, random: Random): Buffer {
   }
   return result;
 }
+
+/** Fields of 1 to 8 bytes of a file of addresses: extremes, small numbers, and other addresses of the file. */
+export function addressMutation(bytes: Buffer, random: Random): Buffer {
+  let result: Buffer = Buffer.from(bytes);
+  for (let i = 0; i <= random(3); i++) {
+    // Where structures are: most bytes of such files are zero or values.
+    let at = random(result.length);
+    for (let tries = 0; tries < 50 && result[at] === 0; tries++) at = random(result.length);
+    const kind = random(4);
+    if (kind === 0) result = extremeField(result, at - (at % 8), 8, random);
+    else if (kind === 1) result = extremeField(result, at, [1, 2, 4][random(3)], random);
+    else if (kind === 2) result[at] = random(16);
+    else { const from = random(result.length - 8); result.copyWithin(at - (at % 8), from - (from % 8), from - (from % 8) + 8); }
+  }
+  return result;
+}
