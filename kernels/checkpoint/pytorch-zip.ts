@@ -1,5 +1,6 @@
 import type { ByteSource } from './byte-source';
 import { CheckpointError, type Checkpoint } from './checkpoint';
+import { openKeras } from './keras';
 import { arraysIn, openNpz } from './npz';
 import { ImportList } from './pickle-imports';
 import type { PickleMachine } from './pickle-machine';
@@ -16,7 +17,7 @@ const MOST_SNIFFED = 2_000;
 
 /**
  * Zip archives: PyTorch's form since 1.6 (`<name>/data.pkl` and `<name>/data/<key>`), TorchScript (`constants.pkl` and
- * `code/` as well), numpy's archives of arrays (.npz), and any other zip that holds pickles, whose imports are listed.
+ * `code/` as well), numpy's archives of arrays (.npz), Keras's archives (.keras), and any other zip that holds pickles, whose imports are listed.
  */
 export const pytorchZipReader: CheckpointReader = {
   name: 'pytorch-zip',
@@ -43,6 +44,11 @@ async function openZip(source: ByteSource, context: ReaderContext, imports: Impo
   const problems = new ProblemList(context.limits.problems);
   const zip = await ZipArchive.open(source, context, problems);
   const roots = zip.entries.filter((entry) => /^([^/]+\/)?data\.pkl$/.test(entry.name));
+  const weights = roots.length === 0 ? zip.get('model.weights.h5') : undefined;
+  if (weights) {
+    await scanOthers(zip, undefined, context, imports, problems, new Set([weights]));
+    return openKeras(zip, weights, source, context, problems, imports);
+  }
   const arrays = roots.length === 0 ? arraysIn(zip, context.limits.tensors) : new Map<ZipEntry, Buffer>();
   if (arrays.size > 0) {
     await scanOthers(zip, undefined, context, imports, problems, new Set(arrays.keys()));

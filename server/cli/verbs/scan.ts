@@ -10,7 +10,7 @@ export const scan: Verb = {
   command: {
     name: 'scan',
     summary: 'Measures the error of every weight (floating point, two or more dimensions) in number formats. Dimension 0 is the output channel unless the file says otherwise (ONNX).',
-    positionals: [{ name: 'CHECKPOINT', help: 'safetensors, GGUF, ONNX, PyTorch or numpy file, index of shards, or a folder with one' }],
+    positionals: [{ name: 'CHECKPOINT', help: 'safetensors, GGUF, ONNX, HDF5, PyTorch or numpy file, index of shards, or a folder with one' }],
     flags: [FORMATS, { name: 'scale', value: 'RULE', help: 'how scales are found', choices: ['absmax', 'mse'] }],
     notes: ['JSON: {tensors: [{name, formats: {<id>: {mse, sqnrDb, cosine, bitsPerWeight, bytes}}, statistics}], weights, seconds, skipped, evidence}',
       'Every tensor of the checkpoint is in tensors or, with the reason, in skipped: vectors (biases, norms), integers, empty ones.',

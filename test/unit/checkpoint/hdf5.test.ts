@@ -3,9 +3,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { deflateRawSync } from 'node:zlib';
 import { CheckpointError, openCheckpoint } from '../../../kernels/checkpoint';
 import { dataPath, needsData } from '../../support/data';
-import { MemorySource, openBytes, opened, randomFrom, valuesOf, writeScratch } from './support';
+import { call, global, pickle, zip } from './pickles';
+import { MemorySource, openBytes, opened, randomFrom, refused, valuesOf, writeScratch } from './support';
 
 const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const ORACLE = 'oracles/hdf5';
@@ -80,4 +82,19 @@ test('damaged chunks are told when they are read, and nothing is made up', async
   const damaged = await openCheckpoint(writeScratch(t, 'x.h5', bytes));
   assert.throws(() => valuesOf(damaged, damaged.tensors.find(({ name }) => name === 'g/chunk_gzip')!), (error) => error instanceof CheckpointError && /the chunk at byte \d+ cannot be read/.test(error.message));
   assert.ok(path.isAbsolute(damaged.path));
+});
+
+test('a .keras archive gives the weights of the HDF5 file in it', async (t) => {
+  if (!needsData(t, ORACLE)) return;
+  const bytes = readFileSync(dataPath(`${ORACLE}/${NAMES[0]}`));
+  const plain = await openCheckpoint(dataPath(`${ORACLE}/${NAMES[0]}`));
+  const members = [{ name: 'metadata.json', bytes: Buffer.from('{"keras_version": "3.5.0", "date_saved": "2024"}') }, { name: 'config.json', bytes: Buffer.from('{}') }];
+  const archive = await openCheckpoint(writeScratch(t, 'm.keras', zip([...members, { name: 'model.weights.h5', bytes }, { name: 'evil.pkl', bytes: pickle(call(global('os', 'system'), 'x')) }])));
+  assert.equal(archive.format, 'keras');
+  assert.deepEqual(archive.tensors.map(({ name, shape }) => [name, shape]), plain.tensors.map(({ name, shape }) => [name, shape]));
+  for (const [i, tensor] of archive.tensors.entries()) assert.deepEqual(valuesOf(archive, tensor), valuesOf(plain, plain.tensors[i]));
+  assert.ok(archive.metadata.some(([key, value]) => key === 'keras_version' && value === '3.5.0'));
+  assert.ok(archive.imports.some(({ kind }) => kind === 'code'), 'pickles beside it are looked at');
+  const packed = await refused(zip([...members, { name: 'model.weights.h5', bytes, packed: deflateRawSync(bytes), method: 8 }]));
+  assert.match(packed.message, /is compressed/);
 });

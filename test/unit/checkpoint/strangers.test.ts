@@ -30,7 +30,6 @@ test('what people take for checkpoints gets a message of its own', async () => {
     [Buffer.alloc(0), /the file is empty/],
     [Buffer.from('abc'), /3 bytes, too few/], [Buffer.from('a'), /has 1 byte, too few/],
     [Buffer.from('\n404: Not Found. The file w\u00e4s moved\r\nelsewhere'), /text and no checkpoint: it begins with "404: Not Found\. The file w\u00e4s moved"/],
-    [Buffer.from('\x89HDF\r\n\x1a\n123456789', 'latin1'), /HDF5/],
     [Buffer.from('<!DOCTYPE html><html><head><title>Sign in</title>'), /web page.*"Sign in"/],
     [Buffer.from('<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'), /web page or XML/],
     [Buffer.from('{"error":"Repository not found"}'), /without a weight_map/],
