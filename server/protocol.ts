@@ -5,7 +5,7 @@
  * Names in these messages come from untrusted files: they are shown as text, never as markup, and maps are arrays of pairs
  * or null-prototype records.
  */
-import type { WeightStatistics, FormatError, JobProgress } from '../kernels/jobs/job';
+import type { WeightStatistics, FormatError, FormatSweep, JobProgress } from '../kernels/jobs/job';
 import type { Recipe } from '../kernels/recipe/recipe';
 
 export type { WeightStatistics, FormatError, JobProgress, Recipe };
@@ -114,6 +114,8 @@ export interface LayerDetail {
   readonly path: string;
   readonly histogram: { readonly edges: readonly number[]; readonly counts: readonly number[] };
   readonly channels: { readonly index: readonly number[]; readonly min: readonly number[]; readonly max: readonly number[] };
+  /** Every format on a sample of the weight; absent until it is asked for. */
+  readonly sweep?: FormatSweep;
 }
 
 export interface AllocationRequest extends ModelTarget {
@@ -209,7 +211,7 @@ export interface ServerStatus {
 export interface Requests {
   'bitlens/model': { params: ModelTarget; result: ModelSummary };
   'bitlens/report': { params: ModelTarget & { formats?: readonly string[] }; result: ReportData };
-  'bitlens/layerDetail': { params: ModelTarget & { path: string }; result: LayerDetail };
+  'bitlens/layerDetail': { params: ModelTarget & { path: string; sweep?: boolean }; result: LayerDetail };
   'bitlens/reportHtml': { params: ModelTarget & { out: string }; result: { path: string; bytes: number } };
   'bitlens/allocate': { params: AllocationRequest; result: AllocationSummary };
   'bitlens/quantizeLayer': { params: QuantizeLayerRequest; result: QuantizeLayerSummary };
@@ -238,6 +240,8 @@ export type ReportMessageOut =
   | { readonly type: 'ready' }
   | { readonly type: 'open'; readonly path: string }
   | { readonly type: 'detail'; readonly path: string }
+  /** The detail again, with a sweep over every format. */
+  | { readonly type: 'sweep'; readonly path: string }
   | { readonly type: 'quantize'; readonly path: string }
   | { readonly type: 'export'; readonly kind: 'csv' | 'json' | 'html' };
 

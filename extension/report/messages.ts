@@ -9,7 +9,7 @@ export function isReportMessage(value: unknown): value is ReportMessageOut {
   if (!isRecord(value)) return false;
   switch (value.type) {
     case 'ready': return true;
-    case 'open': case 'detail': case 'quantize': return typeof value.path === 'string';
+    case 'open': case 'detail': case 'sweep': case 'quantize': return typeof value.path === 'string';
     case 'export': return value.kind === 'csv' || value.kind === 'json' || value.kind === 'html';
     default: return false;
   }

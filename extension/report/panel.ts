@@ -131,6 +131,8 @@ class ReportPanel {
         this.ready = true;
         this.shown = undefined;
         return this.sendData();
+      case 'sweep':
+        return this.sendDetail(message.path, true);
       case 'detail':
         return this.sendDetail(message.path);
       case 'open':
@@ -176,13 +178,13 @@ class ReportPanel {
     }
   }
 
-  private async sendDetail(path: string): Promise<void> {
+  private async sendDetail(path: string, sweep = false): Promise<void> {
     if (this.shown === undefined) {
       this.path = path;
       return;
     }
     try {
-      const detail = await this.context.server.request('bitlens/layerDetail', { ...this.target, path }, this.life.token);
+      const detail = await this.context.server.request('bitlens/layerDetail', { ...this.target, path, ...(sweep ? { sweep } : {}) }, this.life.token);
       await this.post({ type: 'detail', detail });
     } catch (error) {
       if (!isCancellation(error)) await this.post({ type: 'error', message: messageOf(error) });

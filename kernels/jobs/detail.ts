@@ -4,11 +4,12 @@ import { tileLength, tilesOf, type WeightLayout } from '../formats/blocks';
 import { kernelOps } from '../wasm/load';
 import { JobError, type DetailParams, type DetailResult, type Job, type JobContext } from './job';
 import { assertUnchanged } from './scan';
+import { sweepFormats } from './sweep';
 import { TileLoader } from './tile-loader';
 import { errorPass, statisticsPass } from './weight-passes';
 import { totalErrors } from './scan-tasks';
 import { summarise, weightStatistics } from './weight-summary';
-import { filesOf, openForJob, resolveWeight, tensorsByName, withCheckpointErrors } from './weights';
+import { filesOf, formatForJob, openForJob, resolveWeight, tensorsByName, withCheckpointErrors } from './weights';
 
 const MOST_BINS = 4096;
 const MOST_CHANNELS = 4096;
@@ -18,6 +19,7 @@ interface DetailTask {
   readonly tensor: TensorInfo;
   readonly layout: WeightLayout;
   readonly bins: number;
+  readonly sweep: readonly string[];
 }
 
 export const detailJob: Job<'detail'> = {
@@ -27,7 +29,7 @@ export const detailJob: Job<'detail'> = {
     const checkpoint = await openForJob(params.checkpoint);
     const resolved = resolveWeight(checkpoint, tensorsByName(checkpoint), params.weight);
     if (typeof resolved === 'string') throw new JobError(`${params.weight.tensor}: ${resolved}`);
-    const task: DetailTask = { checkpoint: filesOf(checkpoint), tensor: resolved.tensor, layout: resolved.layout, bins: params.bins };
+    const task: DetailTask = { checkpoint: filesOf(checkpoint), tensor: resolved.tensor, layout: resolved.layout, bins: params.bins, sweep: (params.sweep ?? []).map((id) => formatForJob(id).id) };
     const [result] = await context.map<DetailTask, Omit<DetailResult, 'key'>>('detail', [task], () => resolved.weights);
     await assertUnchanged(checkpoint);
     return { key: params.weight.key, ...result! };
@@ -59,6 +61,7 @@ export async function runDetailTask(task: DetailTask, context: { throwIfCancelle
         statistics: weightStatistics(layout, summary, beyond),
         histogram: { edges, counts: Array.from(counts) },
         channels: thinned(summary.rowMin, summary.rowMax),
+        ...(task.sweep.length > 0 ? { sweep: sweepFormats(loader, task.tensor, layout, task.sweep, poll) } : {}),
       };
     });
   } finally {

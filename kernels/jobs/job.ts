@@ -78,10 +78,26 @@ export interface ScanResult {
   readonly seconds: number;
 }
 
+/** One weight in many formats, measured on a sample of its rows. */
+export interface FormatSweep {
+  /** The sample: whole rows, evenly spaced (of rows that are too long, their beginning). */
+  readonly rows: number;
+  readonly cols: number;
+  readonly ofRows: number;
+  readonly ofCols: number;
+  /** `best`: no other format costs no more and errs less (the Pareto set). */
+  readonly formats: readonly { readonly id: string; readonly bitsPerWeight: number; readonly mse: number; readonly sqnrDb: number | null; readonly best: boolean }[];
+  readonly skipped: readonly { readonly id: string; readonly reason: string }[];
+  /** Bits per weight of the stored type when its exponents are entropy-coded, nothing lost; null for types without exponents. */
+  readonly lossless: { readonly entropyBits: number; readonly storedBits: number; readonly compressedBits: number } | null;
+}
+
 export interface DetailParams {
   readonly checkpoint: string;
   readonly weight: WeightSpec;
   readonly bins: number;
+  /** Format ids to sweep over; nothing is swept when absent. */
+  readonly sweep?: readonly string[];
 }
 export interface DetailResult {
   readonly key: string;
@@ -90,6 +106,7 @@ export interface DetailResult {
   readonly histogram: { readonly edges: readonly number[]; readonly counts: readonly number[] };
   /** Per output channel, at most 4096 (evenly thinned beyond that; `index` says which). */
   readonly channels: { readonly index: readonly number[]; readonly min: readonly number[]; readonly max: readonly number[] };
+  readonly sweep?: FormatSweep;
 }
 
 /** One layer's choices for an allocator. Coupled layers are merged into one choice by the caller's groups. */

@@ -3,12 +3,15 @@ import type { LayerDetail, ReportData, ReportLayer } from '../../server/protocol
 import { h } from '../shared/dom';
 import { bytes, decibel, integer, shape, short } from '../shared/numbers';
 import { statisticsList } from '../shared/statistics-list';
+import { formatSweep } from './format-sweep';
 import { channelRanges, histogram } from '../shared/weight-charts';
 
 export interface LayerActions {
   /** Null where the page has no editor behind it. */
   readonly reveal: (() => void) | null;
   readonly quantize: (() => void) | null;
+  /** Asks for every format; null where nobody can answer. */
+  readonly sweep: (() => void) | null;
 }
 
 export function layerDetail(report: ReportData, layer: ReportLayer, detail: LayerDetail | null, actions: LayerActions): HTMLElement {
@@ -41,5 +44,14 @@ export function layerDetail(report: ReportData, layer: ReportLayer, detail: Laye
           : h('p', { class: 'dim', role: 'status' }, `Reading ${integer(layer.weights)} weights…`),
         detail && layer.statistics.kurtosis !== null
           ? h('p', { class: 'hint' }, `Kurtosis ${short(layer.statistics.kurtosis)}; absmax is ${short(layer.statistics.absmaxOverRms)} times the rms.`)
-          : null)));
+          : null)),
+    h('h3', {}, 'Every format'),
+    detail?.sweep ? formatSweep(detail.sweep)
+      : actions.sweep && detail ? h('p', {}, h('button', { type: 'button', class: 'action', click: (event) => {
+        const button = event.currentTarget as HTMLButtonElement;
+        button.disabled = true;
+        button.textContent = 'Measuring every format…';
+        actions.sweep!();
+      } }, 'Measure every format on this layer'))
+        : h('p', { class: 'dim' }, actions.sweep ? 'Reading…' : 'Not measured: write the report with --sweep, or open it in the editor.'));
 }

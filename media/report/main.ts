@@ -86,6 +86,7 @@ function draw(): void {
     if (!known) send({ type: 'detail', path: layer.path });
     detail.replaceChildren(layerDetail(data, layer, known, {
       reveal: host ? () => send({ type: 'open', path: layer.path }) : null,
+      sweep: host ? () => send({ type: 'sweep', path: layer.path }) : null,
       quantize: host ? () => send({ type: 'quantize', path: layer.path }) : null,
     }));
   };

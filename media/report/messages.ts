@@ -13,7 +13,8 @@ export function isReport(value: unknown): value is ReportData {
 
 export function isDetail(value: unknown): value is LayerDetail {
   return isObject(value) && typeof value.path === 'string' && isObject(value.histogram) && isNumbers(value.histogram.edges) && isNumbers(value.histogram.counts)
-    && isObject(value.channels) && isNumbers(value.channels.index) && isNumbers(value.channels.min) && isNumbers(value.channels.max);
+    && isObject(value.channels) && isNumbers(value.channels.index) && isNumbers(value.channels.min) && isNumbers(value.channels.max)
+    && (value.sweep === undefined || (isObject(value.sweep) && Array.isArray(value.sweep.formats) && value.sweep.formats.every((each) => isObject(each) && typeof each.id === 'string' && typeof each.bitsPerWeight === 'number')));
 }
 
 /** The message, or null when it is not one of ours. */

@@ -7,6 +7,7 @@ import type { ScaleRule } from '../../kernels/formats/format';
 import { JobCancelled, type JobProgress, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
+import { listedFormats } from '../../kernels/formats/registry';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
@@ -71,6 +72,8 @@ export interface ReportOptions {
   readonly metric?: string;
   /** Histograms and channel ranges of every layer, for exports. */
   readonly details?: boolean;
+  /** With `details`: a sweep over every format for every layer. */
+  readonly sweep?: boolean;
 }
 
 const HISTOGRAM_BINS = 64;
@@ -257,9 +260,9 @@ export class AnalysisService {
     if (request.details) {
       let count = 0;
       for (const layer of allocation.layers) {
-        const progress: JobProgress = { done: count, total: allocation.layers.length, message: `Histogram of ${layer.path}` };
+        const progress: JobProgress = { done: count, total: allocation.layers.length, message: request.sweep ? `Every format on ${layer.path}` : `Histogram of ${layer.path}` };
         options.onProgress?.(progress);
-        details.set(layer.path, await this.layerDetail(done, layer.path, { ...options, onProgress: undefined }));
+        details.set(layer.path, await this.layerDetail(done, layer.path, { ...options, onProgress: undefined, sweep: request.sweep }));
         count += 1;
       }
     }
@@ -286,19 +289,20 @@ export class AnalysisService {
     return { allocation: await run('uniform-only'), note: recipe ? 'The recipe keeps layers in their stored precision, so its size is no point of the curve' : null, chosen: recipe === null };
   }
 
-  /** Histogram and channel ranges of one layer. */
-  async layerDetail(analysis: ModelAnalysis, layerPath: string, options: RunOptions = {}): Promise<LayerDetail> {
+  /** Histogram and channel ranges of one layer; with `sweep`, every listed format on a sample of its rows as well. */
+  async layerDetail(analysis: ModelAnalysis, layerPath: string, options: RunOptions & { readonly sweep?: boolean } = {}): Promise<LayerDetail> {
     requireModel(analysis);
     const [layer] = selectLayers(analysis.link!, [layerPath]);
     return this.detail(analysis.checkpoint!, specOf(layer!), layerPath, options);
   }
 
-  private async detail(checkpoint: NonNullable<ModelAnalysis['checkpoint']>, weight: ReturnType<typeof specOf>, shownPath: string, options: RunOptions): Promise<LayerDetail> {
+  private async detail(checkpoint: NonNullable<ModelAnalysis['checkpoint']>, weight: ReturnType<typeof specOf>, shownPath: string, { sweep, ...options }: RunOptions & { readonly sweep?: boolean }): Promise<LayerDetail> {
     const key = JSON.stringify([identityOf(checkpoint), weight.tensor, weight.outputAxis, weight.groups ?? 1]);
     const known = this.details.get(key);
-    if (known) return { ...known, path: shownPath };
-    const { histogram, channels } = await this.options.kernel.run('detail', { checkpoint: checkpoint.path, weight, bins: HISTOGRAM_BINS }, options);
-    const made: LayerDetail = { path: shownPath, histogram, channels };
+    if (known && (known.sweep || !sweep)) return { ...known, path: shownPath };
+    const ids = sweep ? { sweep: listedFormats().map(({ id }) => id) } : {};
+    const { histogram, channels, sweep: swept } = await this.options.kernel.run('detail', { checkpoint: checkpoint.path, weight, bins: HISTOGRAM_BINS, ...ids }, options);
+    const made: LayerDetail = { path: shownPath, histogram, channels, ...(swept ? { sweep: swept } : {}) };
     this.details.set(key, made);
     if (this.details.size > 512) this.details.delete(this.details.keys().next().value!);
     return made;

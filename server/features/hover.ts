@@ -2,6 +2,7 @@
 import type { FormatError, WeightScan } from '../../kernels/jobs/job';
 import { elementCount, shownDtype } from '../../kernels/checkpoint/checkpoint';
 import type { ModelAnalysis } from '../analysis/model-analysis';
+import { paretoSet } from '../../kernels/formats/pareto';
 import { shownFormat } from '../analysis/summary';
 import type { Layer } from '../linking/layer';
 import type { Range } from '../protocol';
@@ -82,10 +83,12 @@ function formatTable(view: DocumentView, analysis: ModelAnalysis, layers: readon
     const marks = [...(own ? [`${own.source === 'recipe' ? 'in the recipe' : 'suggested'}${share}`] : []), ...(id === target ? ['target'] : [])];
     return marks.length > 0 ? ` (${marks.join(', ')})` : '';
   };
+  // Of the measured formats, those that no other one beats at its cost.
+  const best = new Set(paretoSet(list.map(({ bits, worst }) => ({ bitsPerWeight: bits, mse: worst.mse }))));
   return table(
-    ['Format', scans.length > 1 ? `SQNR (worst of ${scans.length})` : 'SQNR', 'bits/weight', 'Size'],
-    list.map(({ id, worst, bits, bytes }) => [`${cellCode(id)}${mark(id)}`,
-      worst.sqnrDb !== null && worst.sqnrDb < view.settings.minimumSqnrDb ? `${sqnrText(worst)} ⚠` : sqnrText(worst), bitsText(bits), bytesText(bytes)]),
+    ['Format', scans.length > 1 ? `SQNR (worst of ${scans.length})` : 'SQNR', 'bits/weight', 'Size', 'Best at its size'],
+    list.map(({ id, worst, bits, bytes }, index) => [`${cellCode(id)}${mark(id)}`,
+      worst.sqnrDb !== null && worst.sqnrDb < view.settings.minimumSqnrDb ? `${sqnrText(worst)} ⚠` : sqnrText(worst), bitsText(bits), bytesText(bytes), best.has(index) ? '✓' : '']),
   );
 }
 

@@ -29,6 +29,13 @@ export class Parameters {
     return value;
   }
 
+  /** False when it is absent. */
+  flag(key: string): boolean {
+    const value = this.value[key] ?? false;
+    if (typeof value !== 'boolean') throw new BadRequest(`${this.method}: "${key}" must be true or false`);
+    return value;
+  }
+
   optionalTexts(key: string): readonly string[] | undefined {
     const value = this.value[key];
     if (value === undefined || value === null) return undefined;

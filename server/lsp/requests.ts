@@ -58,7 +58,7 @@ export function registerRequests(connection: Connection, session: Session, kerne
       work: null,
       run: async (p, options) => {
         const { service, analysis } = await modelFor(p, options);
-        return service.layerDetail(analysis, p.text('path'), options);
+        return service.layerDetail(analysis, p.text('path'), { ...options, sweep: p.flag('sweep') });
       },
     },
     'bitlens/reportHtml': {

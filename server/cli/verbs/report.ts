@@ -16,6 +16,7 @@ export const report: Verb = {
     positionals: [TARGET],
     flags: [CHECKPOINT, FORMATS,
       { name: 'recipe', value: 'R', help: 'recipe to show' },
+      { name: 'sweep', help: 'measure every number format on a sample of each layer, too (takes seconds a layer)' },
       { name: 'metric', value: 'M', help: 'error of the curve; "bitlens methods" lists them' },
       { name: 'out', value: 'FILE', help: 'file to write: .html, .json or .csv' }],
     notes: ['JSON: {path, bytes, root, layers, averageBits, evidence}'],
@@ -29,7 +30,7 @@ export const report: Verb = {
     const analysis = await analyseTarget(context);
     const service = context.service();
     const metric = context.args.text('metric');
-    const data = await service.report(analysis, { details: kind !== '.csv', ...(formats ? { formats } : {}), ...(metric === undefined ? {} : { metric }) }, context);
+    const data = await service.report(analysis, { details: kind !== '.csv', sweep: context.args.has('sweep'), ...(formats ? { formats } : {}), ...(metric === undefined ? {} : { metric }) }, context);
     context.signal.throwIfAborted();
     const text = kind === '.csv' ? reportCsv(data) : kind === '.json' ? `${JSON.stringify(data, null, 2)}\n` : await reportHtml(data);
     const bytes = await writeFileAtomic(out, text, context.signal);
