@@ -14,7 +14,9 @@ import { heldFormat, type FieldValues } from './held-format';
 
 const E2M1 = [-6, -4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6];
 const BOOKS: ReadonlyMap<string, CodebookElement> = new Map([['nf4', codebookElement({ values: NF4_VALUES })], ['fp4', codebookElement({ values: E2M1 })]]);
-const STEPS = 24;
+const STEPS = 16;
+/** A relative step of the scale below which nothing is worth another try. */
+const LEAST_STEP = 0.01;
 const half = (value: number): number => bitsToFloat16(float16Bits(Float32Array.of(value), 'f16'), 'f16')[0]!;
 
 export const densityFamily: FormatFamily = {
@@ -61,7 +63,10 @@ export const densityFamily: FormatFamily = {
           if (k < 2) scaleStep *= 1.3;
           else centreStep *= 1.3;
         });
-        if (!accepted) { scaleStep /= 2; centreStep /= 2; }
+        if (accepted) continue;
+        scaleStep /= 2;
+        centreStep /= 2;
+        if (scaleStep < LEAST_STEP) break;
       }
       return { scale, centre };
     };

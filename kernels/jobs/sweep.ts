@@ -11,7 +11,7 @@ import type { FormatSweep } from './job';
 import type { TileLoader } from './tile-loader';
 
 /** Weights of the sample: enough for an error of a few per cent, and a few seconds for all formats. */
-const MOST_WEIGHTS = 2 ** 17;
+const MOST_WEIGHTS = 2 ** 15;
 
 /** Evenly spaced whole rows of at most MOST_WEIGHTS weights, at least one; of a row that is longer, its beginning. */
 export function sampleRows(loader: TileLoader, layout: WeightLayout): { values: Float32Array; rows: number; cols: number } {
