@@ -219,13 +219,16 @@ function paddedOtherwise(table: readonly Entry[], declared: number, present: num
   return next === present && witnesses >= WITNESSES;
 }
 
+/** Types of activations within ggml, which are no formats of weights. */
+const DOT_PRODUCT_TYPES: ReadonlySet<string> = new Set(['Q8_1', 'Q8_K']);
 const encodings = new Map<number, TensorEncoding>();
 
 /** One object for each type: a file names thousands of tensors. */
 function encodingOf(type: GgmlType): TensorEncoding {
   let encoding = encodings.get(type.id);
   if (!encoding) {
-    encoding = Object.freeze({ layout: 'ggml', name: type.name, options: Object.freeze({ type: type.id }) });
+    const format = DOT_PRODUCT_TYPES.has(type.name) ? null : `gguf-${type.name.toLowerCase()}`;
+    encoding = Object.freeze({ layout: 'ggml', name: type.name, ...(format ? { format } : {}), options: Object.freeze({ type: type.id }) });
     encodings.set(type.id, encoding);
   }
   return encoding;

@@ -9,6 +9,7 @@ import { bnbFamily } from './bnb';
 import { companderFamily } from './companders';
 import { densityFamily } from './density';
 import { dynamicFamily } from './dynamic';
+import { ggufFamily } from './gguf';
 import { intFamily } from './int';
 import { learnedFamily } from './learned';
 import { logarithmicFamily } from './logarithmic';
@@ -21,7 +22,8 @@ import { sparseFamily } from './sparse';
 import { ternaryFamily } from './ternary';
 
 export const families: readonly FormatFamily[] = [intFamily, fp8Family, fpFamily, float16Family, mxFamily, bnbFamily, afpqFamily, bitmodFamily, dynamicFamily, densityFamily,
-  companderFamily, logarithmicFamily, additiveFamily, positFamily, learnedFamily, binaryFamily, ternaryFamily, mixedColumnsFamily, sparseFamily, nestedFamily];
+  companderFamily, logarithmicFamily, additiveFamily, positFamily, learnedFamily, binaryFamily, ternaryFamily, mixedColumnsFamily, sparseFamily, nestedFamily,
+  ggufFamily];
 
 const parsed = new Map<string, NumberFormat>();
 

@@ -4,3 +4,9 @@
  * when it is stored.
  */
 export type BlockDecoder = (bytes: Uint8Array, at: number, blocks: number, out: Float32Array, to: number) => void;
+
+/**
+ * Encodes one row, whole blocks, into the start of `out`.
+ * @param importance a weight for each value of the row, or null
+ */
+export type RowEncoder = (x: Float32Array, importance: Float32Array | null, out: Uint8Array) => void;

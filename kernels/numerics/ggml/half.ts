@@ -9,9 +9,9 @@ export function half(bytes: Uint8Array, at: number): number {
   return HALVES[bytes[at]! | (bytes[at + 1]! << 8)]!;
 }
 
-/** Stores the nearest half float (ties to even, overflow to infinity). @returns its value */
+/** Stores the nearest half float (ties to even). What overflows becomes the largest, where ggml would write an infinity. @returns its value */
 export function putHalf(bytes: Uint8Array, at: number, value: number): number {
-  const code = encodeMinifloat(FLOAT16, value, false);
+  const code = encodeMinifloat(FLOAT16, value, true);
   bytes[at] = code & 0xff;
   bytes[at + 1] = code >> 8;
   return HALVES[code]!;
