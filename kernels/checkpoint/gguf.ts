@@ -5,6 +5,7 @@ import { CheckpointError, type Checkpoint, type TensorEncoding, type TensorInfo 
 import { ggmlType, REMOVED_GGML_TYPES, type GgmlType } from './ggml-types';
 import { damagedAsText } from './gguf-damage';
 import { checkPairCount, pairText, readPairs, type GgufPair } from './gguf-metadata';
+import { withModelNames } from './gguf-names';
 import { openSplit, partOf } from './gguf-split';
 import { decodeText } from './gguf-text';
 import { NameTable } from './name-table';
@@ -29,8 +30,8 @@ export const ggufReader: CheckpointReader = {
       throw damagedAsText(source, error) ?? error;
     }
     const part = partOf(header.pairs, source.path);
-    if (part && part.count > 1 && !context.isPart) return openSplit(source, part, context);
-    return checkpointOf(header, source);
+    if (context.isPart) return checkpointOf(header, source);
+    return withModelNames(part && part.count > 1 ? await openSplit(source, part, context) : checkpointOf(header, source));
   },
 };
 

@@ -11,3 +11,5 @@ export { TensorReader } from './tensor-reader';
 export { canStore, writeSafetensors, type SafetensorsEntry, type WriteOptions } from './write-safetensors';
 export { removeUnfinished, unfinishedName } from './unfinished';
 export { DEFAULT_LIMITS, type Limits } from './limits';
+export { writeGguf, ggufBytes, type GgufEntry, type GgufMetadataEntry } from './write-gguf';
+export { readGgufMetadata, type StoredGgufValue } from './gguf-stored-value';
