@@ -184,7 +184,7 @@ export interface CheckpointSummary {
   readonly bytes: number;
   readonly parameters: number;
   readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[]; readonly bytes: number; readonly float: boolean; readonly format?: string }[];
-  /** Weights that several of the tensors stand for together (quantized layouts). */
+  /** Weights that several of the tensors stand for together (quantized layouts), or one under another name (GGUF). */
   readonly weights?: readonly (CheckpointSummary['tensors'][number] & { readonly replaces: readonly string[] })[];
   readonly problems: readonly { readonly code: string; readonly grade: string; readonly message: string; readonly fix: string; readonly offset?: number }[];
   readonly imports: readonly { readonly module: string; readonly name: string; readonly kind: string }[];

@@ -3,9 +3,10 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 const FOLDERS = ['', 'checkpoints', 'checkpoint', 'weights', 'ckpt', 'ckpts', 'out', 'pretrained'];
-const EXTENSIONS = /\.(?:safetensors|pt|pth|th|ckpt|bin|pkl)$/i;
+const EXTENSIONS = /\.(?:safetensors|gguf|pt|pth|th|ckpt|bin|pkl)$/i;
 const INDEX = /\.(?:safetensors|bin)\.index\.json$/i;
-const SHARD = /-\d{5,6}-of-\d{5,6}\.(?:safetensors|bin)$/i;
+/** Shards that an index names, and the parts of a GGUF model after its first. */
+const SHARD = /-\d{5,6}-of-\d{5,6}\.(?:safetensors|bin)$|-(?!00001)\d{5}-of-\d{5}\.gguf$/i;
 /** Files in checkpoint folders that are never a model's weights. */
 const OTHERS = /^(?:optimizer|optim|scheduler|scaler|rng_state|training_args|random_states)/i;
 

@@ -23,10 +23,16 @@ export const inspect: Verb = {
     context.print(`${plain(summary.path, 1000)}: ${summary.format}, ${plural(summary.tensors.length, 'tensor')}, ${countText(summary.parameters)} parameters, ${bytesText(summary.bytes)}\n\n`);
     context.print(table([{ title: 'Tensor' }, { title: 'Dtype' }, { title: 'Shape' }, { title: 'Size', right: true }],
       summary.tensors.map((tensor) => [tensor.name || '(whole file)', tensor.dtype, shapeText(tensor.shape), bytesText(tensor.bytes)]), 72));
-    if (summary.weights && summary.weights.length > 0) {
-      context.print(`\n${plural(summary.weights.length, 'weight')} that several of these tensors stand for together:\n\n`);
+    const renamed = (summary.weights ?? []).filter(({ replaces }) => replaces.length === 1);
+    const together = (summary.weights ?? []).filter(({ replaces }) => replaces.length !== 1);
+    if (together.length > 0) {
+      context.print(`\n${plural(together.length, 'weight')} that several of these tensors stand for together:\n\n`);
       context.print(table([{ title: 'Weight' }, { title: 'Stored as' }, { title: 'Shape' }, { title: 'Size', right: true }],
-        summary.weights.map((weight) => [weight.name, weight.dtype, shapeText(weight.shape), bytesText(weight.bytes)]), 72));
+        together.map((weight) => [weight.name, weight.dtype, shapeText(weight.shape), bytesText(weight.bytes)]), 72));
+    }
+    if (renamed.length > 0) {
+      context.print(`\n${plural(renamed.length, 'tensor')} under the name that a model has for ${renamed.length === 1 ? 'it' : 'them'}, which the other verbs use:\n\n`);
+      context.print(table([{ title: 'Tensor' }, { title: 'In a model' }], renamed.map(({ name, replaces }) => [replaces[0]!, name]), 72));
     }
     for (const problem of summary.problems) {
       context.print(`\n${problem.code} ${problem.grade}: ${plain(problem.message, 500)}${problem.offset === undefined ? '' : ` (byte ${problem.offset})`}. ${plain(problem.fix, 500)}\n`);
