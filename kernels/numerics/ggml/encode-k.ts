@@ -1,7 +1,8 @@
 /** Encoders of the K-quants, following ggml step by step in float32: with and without importance the bytes are ggml's. */
 import type { RowEncoder } from './block-codec';
 import { minimum6, q3Scale, scale6 } from './decode-k';
-import { affineSearch, coordinateSearch, foundMinimum, importanceWeights, nearest, positiveSearch, sumOfSquares, symmetricSearch, type AffineSteps } from './encode-search';
+import { affineSearch, foundMinimum, symmetricSearch } from '../../wasm/search';
+import { coordinateSearch, importanceWeights, nearest, positiveSearch, sumOfSquares, type AffineSteps } from './encode-search';
 import { WITH_IMPORTANCE } from './encode-simple';
 import { putHalf } from './half';
 

@@ -1,6 +1,7 @@
 /** Encoders of the types that decode-simple.ts decodes. Without importance they are closed forms: byte for byte what ggml writes. */
 import type { RowEncoder } from './block-codec';
-import { affineSearch, foundMinimum, importanceWeights, nearest, sumOfSquares, symmetricSearch, type AffineSteps } from './encode-search';
+import { affineSearch, foundMinimum, symmetricSearch } from '../../wasm/search';
+import { importanceWeights, nearest, sumOfSquares, type AffineSteps } from './encode-search';
 import { putHalf } from './half';
 
 const f = Math.fround;

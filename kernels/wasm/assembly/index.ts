@@ -3,6 +3,7 @@
 export { decodeBf16, decodeF64, decodeTable8, decodeTable16, clearNonFinite } from './decode';
 export { statistics, moments, exceedances, ranges, histogram, sum } from './statistics';
 export { configure, codebook, blockErrors, pieceErrors } from './errors';
+export { affineSearch, symmetricSearch, foundMinimum } from './search';
 
 /** First free address. */
 export function heapBase(): usize {
