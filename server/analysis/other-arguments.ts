@@ -29,12 +29,14 @@ export async function resize(query: RootQuery, builder: TreeBuilder, made: Attem
     return next && { ...next, resized };
   };
   let best = made;
-  const improve = async (changes: readonly Readonly<Record<string, unknown>>[]): Promise<boolean> => {
+  const improve = async (changes: readonly Readonly<Record<string, unknown>>[], named = false): Promise<boolean> => {
     const odd = new Set(oddNames(best));
     for (const change of changes) {
       if (builds >= MAX_RESIZES) return false;
       const next = await make({ ...best.resized, ...change });
-      if (!next || next.fit.score < best.fit.score || next.fit.vague > best.fit.vague) continue;
+      if (!next || next.fit.score < best.fit.score) continue;
+      // What the source names itself may run other code, of which less is known; modules of unknown content must not take the tensors.
+      if (named ? (next.link.absorbed ?? 0) > (best.link.absorbed ?? 0) : next.fit.vague > best.fit.vague) continue;
       const left = oddNames(next);
       if (left.length >= odd.size || (!isAnotherSize(made) && left.some((name) => !odd.has(name)))) continue;
       best = next;
@@ -51,6 +53,10 @@ export async function resize(query: RootQuery, builder: TreeBuilder, made: Attem
   for (let changed = true; changed && !fitsWholly(best);) {
     const flags = open.filter(({ name, value }) => typeof value === 'boolean' && !Object.hasOwn(best.resized ?? {}, name));
     changed = flags.length <= MAX_OPTIONS && await improve(flags.map(({ name, value }) => ({ [name]: !(best.tree.root.args[name] ?? value) })));
+  }
+  for (const { name, choices = [] } of open) {
+    // Each is tried: the first that explains more need not explain most.
+    for (const choice of choices) if (!fitsWholly(best)) await improve([{ [name]: choice }], true);
   }
   // Several at a time: those that explain nothing are put back.
   for (const name of Object.keys(best.resized ?? {})) {
@@ -69,14 +75,16 @@ export async function resize(query: RootQuery, builder: TreeBuilder, made: Attem
  */
 export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands: Attempt): Promise<Attempt> {
   const made = await resize(query, builder, asItStands);
-  const told = { ...made.args, ...made.resized };
+  const told: Record<string, unknown> = { ...made.args, ...made.resized };
   const open = (made.candidate.adjustable ?? []).filter(({ name }) => isOpen(told, name));
-  if (!query.checkpoint || query.args || open.length === 0 || !isAnotherSize(made)) return made;
+  if (!query.checkpoint || query.args || open.length === 0) return made;
+  if (!isAnotherSize(made)) return made.link.unlinkedTensors.length > 0 ? await admit(query, builder, made, told) : made;
   let builds = 0;
+  const chosen: Record<string, unknown> = {};
   const make = async (names: readonly string[]): Promise<Attempt> => {
     builds += 1;
-    const next = await rebuild(query, builder, made, { ...told, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])) });
-    return next ? { ...next, loosened: names } : made;
+    const next = await rebuild(query, builder, made, { ...told, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])), ...chosen });
+    return next ? { ...next, loosened: names, ...(Object.keys(chosen).length > 0 ? { resized: { ...made.resized, ...chosen } } : {}) } : made;
   };
   const sizes = open.filter(({ kind }) => kind === 'size').map(({ name }) => name);
   const others = open.filter(({ kind }) => kind === 'option').map(({ name }) => name);
@@ -94,6 +102,18 @@ export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands:
     }
   }
   const taken = best === made ? sizes : best.loosened!;
+  // A text option whose values the source names is one of them: that says more than that it is not known.
+  for (const { name, choices = [] } of open) {
+    for (const choice of fitsWholly(best) ? [] : choices) {
+      if (builds >= MAX_BUILDS) break;
+      const before = chosen[name];
+      chosen[name] = choice;
+      const next = await make(taken);
+      if (compareFit(next.fit, best.fit) < 0) { best = next; continue; }
+      if (before === undefined) delete chosen[name]; else chosen[name] = before;
+    }
+  }
+  for (const name of Object.keys(chosen)) others.splice(others.indexOf(name), 1);
   if (others.length === 0 || others.length > MAX_OPTIONS || fitsWholly(best)) return best;
   const all = await make([...taken, ...others]);
   if (compareFit(all.fit, best.fit) >= 0) return best;
@@ -153,3 +173,29 @@ function countsTold(probe: Attempt, more: Attempt): number[] {
   return [...new Set(told)].filter((value) => value !== PROBE);
 }
 const unknownOf = ({ loosened = [] }: Attempt): Record<string, unknown> => Object.fromEntries(loosened.map((name) => [name, UNKNOWN_ARGUMENT]));
+
+/**
+ * The model with a part that its defaults leave out: a head behind `classify=False`, a second parameter that is None. Tensors
+ * that the source has no name for as it stands, and has one for when options count as unknown, are not unexpected. What the
+ * defaults miss or contradict stays a finding: an unknown option may take no tensor away.
+ */
+async function admit(query: RootQuery, builder: TreeBuilder, made: Attempt, told: Readonly<Record<string, unknown>>): Promise<Attempt> {
+  const options = (made.candidate.adjustable ?? []).filter(({ name, value }) => isOpen(told, name) && (value === null || value === false || value === 0)).map(({ name }) => name);
+  if (options.length === 0 || options.length > MAX_OPTIONS) return made;
+  let builds = 0;
+  const odd = new Set(oddNames(made));
+  const make = async (names: readonly string[]): Promise<Attempt | null> => {
+    builds += 1;
+    const next = await rebuild(query, builder, made, { ...told, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])) });
+    if (!next || next.link.missing.length !== made.link.missing.length || next.link.misshaped.length !== made.link.misshaped.length) return null;
+    return oddNames(next).length < odd.size && oddNames(next).every((name) => odd.has(name)) ? { ...next, loosened: names } : null;
+  };
+  let best = await make(options);
+  if (!best) return made;
+  for (const name of options) {
+    if (builds >= MAX_BUILDS) break;
+    const without = await make(best.loosened!.filter((other) => other !== name));
+    if (without && without.link.unlinkedTensors.length <= best.link.unlinkedTensors.length) best = without;
+  }
+  return best;
+}

@@ -75,7 +75,7 @@ const MAX_CONFIGS = 10;
 function needsConfiguration(made: Attempt): boolean {
   const { candidate: { missingArguments, adjustable = [] }, link: { matched = 0, absorbed = 0, considered = 0 }, fit } = made;
   const mayTakeOne = missingArguments.length > 0 || adjustable.some(({ value, name }) => (typeof value === 'string' && /\.\w{3,4}$/.test(value)) || (value === null && CONFIG_PARAMETER.test(name)));
-  return mayTakeOne && (fit.vague > 0 || !fitsWholly(made)) && matched + absorbed >= 0.3 * considered;
+  return mayTakeOne && (fit.vague > 0 || !fitsWholly(made)) && matched + absorbed >= HARDLY * considered;
 }
 
 /** The candidate built from the project's own configuration files: the first that leaves nothing open, else it stays as it is. */
@@ -180,7 +180,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     for (const made of questioned) others.push(await loosen(query, builder, made));
     ranked = others.sort((a, b) => compareAttempts(a, b, inner, bound, named));
   } else if (bound && !fitsWholly(ranked[0]!) && !hardlyExplains(ranked[0]!)) {
-    ranked = [await resize(query, builder, ranked[0]!), ...ranked.slice(1)];
+    ranked = [await loosen(query, builder, ranked[0]!), ...ranked.slice(1)];
   }
   if (bound && hardlyExplains(ranked[0]!) && inner.has(ranked[0]!.candidate.name)) {
     // A part that shares a name or two with a foreign checkpoint is not the model: the whole is, and what is missing gets said.

@@ -60,10 +60,17 @@ function numbers(value: number, votes: Votes, multiple = MULTIPLE): Found[] {
   const add = (proposed: number, support: number): void => {
     if (Number.isInteger(proposed) && proposed > 0 && proposed !== value) found.set(proposed, (found.get(proposed) ?? 0) + support);
   };
-  for (const [source, stored] of votes) {
-    for (const [other, support] of stored) {
+  for (const [source, seen] of votes) {
+    for (const [other, support] of seen) {
       if (source === value) add(other, support);
-      else if (multiple > 0 && value > 1 && source > 1 && (source % value === 0 || value % source === 0)) add((value * other) / source, multiple * support);
+      else if (multiple > 0 && value > 1 && source > 1) {
+        if (source % value === 0 || value % source === 0) add((value * other) / source, multiple * support);
+        // Positions of an image grow with the square of its side; a class token may be one more.
+        for (const extra of [0, 1]) {
+          const [side, stored] = [Math.sqrt(source - extra), Math.sqrt(other - extra)];
+          if (side > 1 && stored > 1 && Number.isInteger(side) && Number.isInteger(stored) && value % side === 0) add((value / side) * stored, multiple * support);
+        }
+      }
     }
   }
   return [...found].map(([proposed, support]) => ({ value: proposed, support })).sort((a, b) => b.support - a.support);

@@ -3,7 +3,7 @@ import { isUnknownArgument, type RootCandidate } from './module-tree';
 import { PyClass, PyDict, PyFloat, PyFunction, PyList, type Arguments, type UnknownValue, type Value } from './values/values';
 import { callValue, noArguments } from './evaluation/calls';
 import type { Machine } from './evaluation/machine';
-import { spanOf } from './syntax/ast';
+import { spanOf, type Expr } from './syntax/ast';
 import { adjustableFields, annotatedClass, configurationFor, configured, configuredWith, gatherFields, isSize, required, signatureOf, type Parameter } from './configurations';
 import { isModuleClass } from './library/types';
 import { isConfiguration } from './library/pretrained';
@@ -89,7 +89,32 @@ function adjustable(machine: Machine, target: PyClass | PyFunction, fn: PyFuncti
     return fields.length > 0 ? fields : [{ name, kind: 'size' }];
   }
   if (isSize(value)) return [{ name, kind: 'size', value: machine.plain(value) }];
-  return value === null || typeof value === 'boolean' || typeof value === 'string' ? [{ name, kind: 'option', value }] : [];
+  if (typeof value === 'string') {
+    const choices = comparedWith(fn, name).filter((choice) => choice !== value);
+    return [{ name, kind: 'option', value, ...(choices.length > 0 ? { choices } : {}) }];
+  }
+  // `block_kwargs={}`: further arguments for something inside.
+  if (value instanceof PyDict && value.entries.size === 0 && value.rest === undefined) return [{ name, kind: 'option', value: {} }];
+  return value === null || typeof value === 'boolean' ? [{ name, kind: 'option', value }] : [];
+}
+
+const MAX_CHOICES = 8;
+/** Texts that a function compares its parameter with (`==`, `in`), by itself or as the attribute it is kept in. */
+function comparedWith(fn: PyFunction, parameter: string): string[] {
+  const found = new Set<string>();
+  const isIt = (node: Expr): boolean => (node.kind === 'name' && node.name === parameter) || (node.kind === 'attribute' && node.name === parameter && node.object.kind === 'name' && node.object.name === 'self');
+  const texts = (node: Expr): string[] => (node.kind === 'str' ? [node.value] : node.kind === 'tuple' || node.kind === 'list' || node.kind === 'set' ? node.items.flatMap(texts) : []);
+  const walk = (node: unknown): void => {
+    if (Array.isArray(node)) { node.forEach(walk); return; }
+    if (typeof node !== 'object' || node === null) return;
+    const { kind, first, rest, statements } = node as { kind?: unknown; first?: Expr; rest?: readonly { operator: string; value: Expr }[]; statements?: unknown };
+    // Functions inside a function compare their own names.
+    if (typeof statements === 'function') return;
+    if (kind === 'compare' && first && rest?.length === 1 && isIt(first)) for (const text of texts(rest[0]!.value)) found.add(text);
+    for (const [key, part] of Object.entries(node)) if (key !== 'anchor') walk(part);
+  };
+  walk(fn.definition.body.statements());
+  return [...found].slice(0, MAX_CHOICES);
 }
 
 const missingValues = new WeakSet<UnknownValue>();

@@ -97,6 +97,8 @@ class Body {
     switch (node.kind) {
       case 'name': return this.first(this.locals.get(node.name) ?? [], depth + 1);
       case 'conditional': return this.first([node.then, node.otherwise], depth + 1);
+      // `return model, criterion, postprocessors`: the model comes first.
+      case 'tuple': return this.first(node.items, depth + 1);
       case 'call': {
         if (node.callee.kind === 'attribute' && KEEPING.has(node.callee.name)) return this.gives(node.callee.object, depth + 1);
         for (const callee of this.values(node.callee)) { const found = this.called(callee, node.args); if (found) return found; }

@@ -97,6 +97,8 @@ export interface AdjustableParameter {
   readonly kind: 'size' | 'option';
   /** The default, as plain JSON; absent for a configuration object. */
   readonly value?: unknown;
+  /** What the source compares a text option with: the other values that it knows. */
+  readonly choices?: readonly string[];
 }
 
 /** Given as an argument: its value is not known, and the default does not count. */

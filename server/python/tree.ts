@@ -1,6 +1,6 @@
 /** Evaluated modules to the module tree that the other rooms see. */
 import type { Dimension, ModuleNode, ParameterNode, SourceSpan, Unknown } from './module-tree';
-import { Absent, Choice, Instance, Tensor, UnknownValue, type PyClass, type Value } from './values/values';
+import { Absent, Choice, Instance, PyTuple, Tensor, UnknownValue, type PyClass, type Value } from './values/values';
 import { declaredTies } from './library/pretrained';
 import { isModule } from './library/types';
 import { isMissingArgument } from './arguments';
@@ -21,11 +21,17 @@ export class TreeMaker {
   constructor(private readonly machine: Machine) {}
 
   /** Node of a value that should be a module. `fallback` is where to point when it is not. */
-  root(value: Value, name: string, fallback: SourceSpan): ModuleNode {
+  root(result: Value, name: string, fallback: SourceSpan): ModuleNode {
+    // Of several things that a function gives back, the first module is the model.
+    const value = result instanceof PyTuple ? result.items.find((item) => this.isModuleLike(item)) ?? result : result;
     const node = this.node(value, '', fallback);
     if (node) return node;
     const why = value instanceof UnknownValue ? value : this.machine.unknown(`${name} does not give a module`, fallback);
     return { path: '', className: name, qualifiedName: name, kind: 'unknown', args: {}, span: fallback, parameters: [], children: [], unknown: asUnknown(why) };
+  }
+
+  private isModuleLike(value: Value): boolean {
+    return (value instanceof Instance && isModule(value)) || (value instanceof Choice && value.options.some((option) => this.isModuleLike(option)));
   }
 
   private node(value: Value, path: string, fallback: SourceSpan): ModuleNode | null {
@@ -90,7 +96,7 @@ export class TreeMaker {
     const { origin } = value;
     const name = origin?.name.split('.').at(-1) || 'unknown';
     this.machine.note(value);
-    return { path, className: name, qualifiedName: origin ? `${origin.package}.${origin.name}` : 'unknown', kind: 'unknown', args: {},
+    return { path, className: name, qualifiedName: origin?.name ? `${origin.package}.${origin.name}` : 'unknown', kind: 'unknown', args: {},
       span: origin?.called ?? value.span ?? fallback, parameters: [], children: [], unknown: asUnknown(value) };
   }
 

@@ -14,6 +14,9 @@ import { describe } from './expressions';
 import { PyRaise, type Machine } from './machine';
 import { ModuleScope } from './scope';
 
+/** What models call their layers; an attribute of any other name is more likely a number or a flag. */
+const LAYER_NAME = /^(?:layer|block|stage|conv|bn|norm|ln|fc|linear|features|classifier|encoder|decoder|stem|body|trunk|backbone|embed|patch_embed|visual|transformer|avgpool|maxpool|pool|relu|act)s?_?\d*$/;
+
 /** `object.name`. */
 export function getAttribute(machine: Machine, object: Value, name: string, node?: Expr): Value {
   const found = findAttribute(machine, object, name);
@@ -21,7 +24,8 @@ export function getAttribute(machine: Machine, object: Value, name: string, node
   if (object instanceof UnknownValue) {
     const { origin } = object;
     if (origin && !origin.called) return new UnknownValue(`imported from ${origin.package}, which is not in the workspace`, object.span, { package: origin.package, name: origin.name ? `${origin.name}.${name}` : name });
-    return new UnknownValue(object.reason, object.span);
+    // A layer of a model that somebody else's code made is a module too.
+    return new UnknownValue(object.reason, object.span, origin?.called && LAYER_NAME.test(name) ? { ...origin, name: '' } : undefined);
   }
   const text = node && node.kind === 'attribute' ? describe(node.object) : 'the object';
   return machine.soft('AttributeError', `${text} has no attribute ${name} that the source shows`, node);

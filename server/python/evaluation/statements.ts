@@ -202,11 +202,19 @@ function afterRepetition(machine: Machine, why: UnknownValue, otherwise: readonl
 }
 const isPlain = (value: Value): boolean => value === null || typeof value !== 'object' || value instanceof PyTuple || !(value instanceof Instance || value instanceof PyList || value instanceof PyDict || value instanceof PyFunction);
 
+/** Rounds of a generator's loop that are run one by one. */
+const MANY_YIELDS = 256;
+
 function executeWhile(machine: Machine, node: Extract<Stmt, { kind: 'while' }>, env: Environment): Outcome {
-  for (;;) {
+  for (let rounds = 0; ; rounds += 1) {
     machine.step();
     const value = evaluate(machine, node.test, env);
     const known = truth(machine, value);
+    if (env.yields !== null && rounds >= MANY_YIELDS) {
+      // `while True: yield ...` goes on for as long as somebody asks: how far it got is not known.
+      const why = machine.unknown('how much is taken from the generator is not known', node.test);
+      return afterRepetition(machine, why, [], env, repeatUnknown(machine, why, () => executeBlock(machine, node.body, env)));
+    }
     if (known === undefined) {
       const why = machine.unknown(`how often the loop runs is not known: ${describe(node.test)}${reasonOf(value)}`, node.test);
       return afterRepetition(machine, why, [], env, repeatUnknown(machine, why, () => executeBlock(machine, node.body, env)));

@@ -321,3 +321,60 @@ class Chain(nn.Module):
   const odd = await choose(source, { ...shapes, 'net.13.weight': [5] });
   assert.equal(odd.resized, undefined);
 });
+
+const VARIANTS = `
+import torch, torch.nn as nn
+class Gated(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.w12 = nn.Linear(dim, 4 * dim)
+        self.w3 = nn.Linear(2 * dim, dim)
+class Plain(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.fc = nn.Linear(dim, dim)
+class Net(nn.Module):
+    def __init__(self, dim=8, side=32, patch=4, mixer='plain', classify=False, classes=None, speakers=0, head_kwargs={}):
+        super().__init__()
+        assert mixer in ('plain', 'gated', 'odd')
+        self.pos = nn.Parameter(torch.zeros(1, (side // patch) ** 2 + 1, dim))
+        if mixer == 'gated':
+            self.mix = Gated(dim)
+        else:
+            self.mix = Plain(dim)
+        if speakers > 1:
+            self.speaker = nn.Embedding(speakers, dim)
+        if classify and classes is not None:
+            self.logits = nn.Linear(dim, classes)
+        self.out = Out(dim, **head_kwargs)
+class Out(nn.Module):
+    def __init__(self, dim, depth=3):
+        super().__init__()
+        for i in range(depth):
+            setattr(self, f'fc{i}', nn.Linear(dim, dim))
+`;
+const variant = (parts: Shapes): Shapes => ({ pos: [1, 65, 8], 'mix.fc.weight': [8, 8], 'mix.fc.bias': [8], ...Object.fromEntries([0, 1, 2].flatMap((i) => [[`out.fc${i}.weight`, [8, 8]], [`out.fc${i}.bias`, [8]]])), ...parts });
+const lacking = (shapes: Shapes, ...names: readonly string[]): Shapes => Object.fromEntries(Object.entries(shapes).filter(([name]) => !names.some((start) => name.startsWith(start))));
+
+test('a text option takes one of the values that the source compares it with', async () => {
+  const made = await choose(VARIANTS, lacking(variant({ 'mix.w12.weight': [32, 8], 'mix.w12.bias': [32], 'mix.w3.weight': [8, 16], 'mix.w3.bias': [8] }), 'mix.fc'), 'Net');
+  assert.deepEqual(made.resized, { mixer: 'gated' });
+  assert.equal(made.classes['mix.w12.weight'], 'Linear');
+  wholly(made);
+});
+
+test('another image size squares into the positions', async () => {
+  const made = await choose(VARIANTS, variant({ pos: [1, 257, 8] }), 'Net');
+  assert.deepEqual(made.resized, { side: 64 });
+  wholly(made);
+});
+
+test('parts that the defaults leave out are not unexpected; a foreign tensor is, and so is a lost one', async () => {
+  const made = await choose(VARIANTS, variant({ 'logits.weight': [5, 8], 'logits.bias': [5], 'speaker.weight': [9, 8] }), 'Net');
+  wholly(made);
+  assert.equal(made.classes['logits.weight'], 'Linear');
+  const foreign = await choose(VARIANTS, variant({ 'other.weight': [5, 8] }), 'Net');
+  assert.deepEqual(foreign.unlinked, ['other.weight']);
+  const lost = await choose(VARIANTS, lacking(variant({ 'speaker.weight': [9, 8] }), 'mix.fc.bias'), 'Net');
+  assert.deepEqual([lost.unlinked, lost.missing], [[], ['mix.fc.bias']]);
+});
