@@ -1,9 +1,11 @@
-/** Ctrl-C: the process ends soon, says so, and leaves nothing half-written. */
+/** Ctrl-C, kills and a full disk: the process ends soon, says so, and leaves nothing half-written. */
 import assert from 'node:assert/strict';
-import { ftruncateSync, openSync, closeSync, readdirSync, writeFileSync, writeSync } from 'node:fs';
+import { ftruncateSync, openSync, closeSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { bitlens, folder } from './run';
+import { spawnSync } from 'node:child_process';
+import { assetPath } from '../../kernels/assets';
+import { bitlens, folder, project } from './run';
 
 /** A sparse checkpoint of zeros: large to read, small on disk. */
 function sparse(file: string, layers: number, size: number): void {
@@ -54,4 +56,17 @@ test('SIGKILL in the middle of a trial: the kernel outlives the command only to 
   assert.ok(unfinished >= 3, 'there was an unfinished file');
   for (let waited = 0; waited < 10_000 && readdirSync(root).length > 2; waited += 100) await new Promise((resolve) => { setTimeout(resolve, 100); });
   assert.deepEqual(readdirSync(root).sort(), ['m.py', 'w.safetensors']);
+});
+
+test('a disk that takes no more: the file of before stays, and one sentence says why', { skip: process.platform === 'win32' }, (t) => {
+  const { root, model, weights } = project(t);
+  const out = path.join(root, 'q.safetensors');
+  writeFileSync(out, 'the file of before');
+  const before = readdirSync(root).sort();
+  // A limit on the size of files stands for the full disk: the export is 20 kB, the limit 8 blocks of 512 or 1024 bytes.
+  const { status, stderr } = spawnSync('sh', ['-c', 'ulimit -f 8; exec "$0" "$@"', process.execPath, assetPath('cli.js'), 'quantize', model, '--checkpoint', weights, '--format', 'int8', '--out', out], { encoding: 'utf8' });
+  assert.equal(status, 2, stderr);
+  assert.match(stderr, /^bitlens: .*q\.safetensors could not be written: EFBIG: [^\n]*\n$/);
+  assert.deepEqual(readdirSync(root).sort(), before);
+  assert.equal(readFileSync(out, 'utf8'), 'the file of before');
 });
