@@ -5,6 +5,7 @@ import { Kernel } from '../kernel';
 import type { Settings } from '../protocol';
 import { initParser, PythonWorkspace } from '../python';
 import { runRules } from '../rules/registry';
+import { traceModel } from '../trace/trace';
 import type { PythonPort } from './ports';
 import { AnalysisService } from './service';
 
@@ -36,6 +37,7 @@ export function createAnalysis({ settings, roots, log }: CreateOptions): Analysi
   const port: PythonPort = {
     rootCandidates: async (file) => { await parser(); return python.rootCandidates(file); },
     buildTree: async (file, name, args) => { await parser(); return python.buildTree(file, name, args); },
+    trace: async (request) => { await parser(); return traceModel(python, request); },
   };
   const kernel = new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log });
   const service = new AnalysisService({ kernel, python: port, openCheckpoint, runRules, host: { roots }, settings, log, caller: 'on the command line' });

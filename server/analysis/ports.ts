@@ -3,6 +3,7 @@ import type { JobKind, JobProgress, JobTypes } from '../../kernels/jobs/job';
 import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import type { ModuleTree, RootCandidate } from '../python/module-tree';
 import type { Finding, RuleSettings } from '../rules/rule';
+import type { TraceRequest, TraceResult } from '../trace/trace';
 import type { ModelAnalysis } from './model-analysis';
 
 export type Awaitable<T> = T | Promise<T>;
@@ -19,6 +20,8 @@ export interface KernelPort {
 export interface PythonPort {
   rootCandidates(file: string): Awaitable<readonly RootCandidate[]>;
   buildTree(file: string, name: string, args?: Readonly<Record<string, unknown>>): Awaitable<ModuleTree | null>;
+  /** Runs forward symbolically. Absent where the host does without. */
+  trace?(request: TraceRequest): Awaitable<TraceResult>;
 }
 
 export type OpenCheckpoint = (path: string, options: { readonly signal?: AbortSignal }) => Promise<Checkpoint>;

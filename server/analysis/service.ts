@@ -25,6 +25,8 @@ import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, 
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { ruleSettingsOf, summaryOf } from './summary';
 import { planFormat, planRecipe, runPlan, selectLayers, trialSummary, type TrialPlan } from './trial';
+import { traceAnalysis, type TraceOptions } from './trace';
+import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
 import { DEFAULT_METHOD, defaultAllocator, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
 
@@ -162,6 +164,11 @@ export class AnalysisService {
     const { measurements } = done;
     if (measurements.state === 'ready') return { analysis: done, ready: measurements };
     throw new UserError(measurements.state === 'failed' ? measurements.message : measurements.state === 'none' ? `nothing to measure: ${measurements.reason}` : 'still measuring');
+  }
+
+  /** The model as a graph of operators, as far as the source can be followed. */
+  trace(analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
+    return traceAnalysis(this.options.python, analysis, options);
   }
 
   /** Findings of every rule, with the user's thresholds and severities. Suppression comments are applied by the caller's face. */

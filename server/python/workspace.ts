@@ -1,6 +1,6 @@
 /** The Python files of a workspace: kept parsed, resolved by import name, evaluated on demand and cached by content. */
 import path from 'node:path';
-import type { ModuleTree, RootCandidate } from './module-tree';
+import type { ModuleTree, RootCandidate, SourceSpan } from './module-tree';
 import { spanOf } from './syntax/ast';
 import { compareLayouts, moveSpans, type FileMove } from './reuse';
 import { Reading, recordReading, SourceFile, type Layout, type TextChange } from './syntax/source-file';
@@ -10,6 +10,7 @@ import { callValue } from './evaluation/calls';
 import { initialize } from './evaluation/classes';
 import { BudgetExceeded, Machine, PyRaise, type ModuleFinder } from './evaluation/machine';
 import { ModuleScope } from './evaluation/scope';
+import type { TracePort } from './evaluation/trace-port';
 import { isModuleClass } from './library/types';
 import { rootArguments } from './arguments';
 import { findCandidates } from './candidates';
@@ -36,6 +37,8 @@ const MAX_DATA_FILES = 64;
 /** Unopened files kept parsed at most; beyond it the longest unused go. */
 const MAX_KEPT = 400;
 const MAX_RESULTS = 64;
+/** Running forward takes more than building. */
+const TRACE_STEPS = 12_000_000;
 
 export class PythonWorkspace {
   private readonly sources = new Map<string, { source: SourceFile; version: number; open: boolean; stale: boolean }>();
@@ -97,6 +100,18 @@ export class PythonWorkspace {
    */
   buildTree(file: string, name: string, args: Readonly<Record<string, unknown>> = {}): ModuleTree {
     return this.cached(this.trees, `${file}\0${name}\0${JSON.stringify(args)}`, (session) => inMachine(session, (machine) => evaluateRoot(machine, session, file, name, args)));
+  }
+
+  /**
+   * Builds a root with a tracer at work and hands it on. Nothing is kept: modules are evaluated afresh, because what a tracer
+   * leaves in their globals is of one graph.
+   */
+  withTracer<T>(file: string, name: string, args: Readonly<Record<string, unknown>>, tracer: TracePort, work: (machine: Machine, value: Value) => T): T {
+    const session = new Session(this);
+    const machine = new Machine(session, TRACE_STEPS);
+    machine.tracer = tracer;
+    tracer.machine = machine;
+    return work(machine, buildRoot(machine, session, file, name, args).value);
   }
 
   dispose(): void {
@@ -322,6 +337,13 @@ function inMachine<T>(session: Session, work: (machine: Machine) => T): T {
 }
 
 function evaluateRoot(machine: Machine, session: Session, file: string, name: string, args: Readonly<Record<string, unknown>>): ModuleTree {
+  const { value, span } = buildRoot(machine, session, file, name, args);
+  const maker = new TreeMaker(machine);
+  const root = maker.root(value, name, span);
+  return { root, unknowns: machine.notes, assumptions: machine.assumptions, files: [...session.depends].filter(([, { version }]) => version >= 0).map(([path_]) => path_) };
+}
+
+function buildRoot(machine: Machine, session: Session, file: string, name: string, args: Readonly<Record<string, unknown>>): { value: Value; span: SourceSpan } {
   const module = session.load(file);
   let span = NOWHERE(file);
   let value: Value = machine.unknown(module ? `${name} is not defined in this file` : 'the file cannot be read', span);
@@ -344,9 +366,7 @@ function evaluateRoot(machine: Machine, session: Session, file: string, name: st
       }
     } catch (error) { value = failed(machine, error, value); }
   }
-  const maker = new TreeMaker(machine);
-  const root = maker.root(value, name, span);
-  return { root, unknowns: machine.notes, assumptions: machine.assumptions, files: [...session.depends].filter(([, { version }]) => version >= 0).map(([path_]) => path_) };
+  return { value, span };
 }
 
 /** Runs the constructor on an instance that the caller keeps. */

@@ -40,7 +40,7 @@ export function findAttribute(machine: Machine, object: Value, name: string): Va
   if (object instanceof Namespace) return name === '__dict__' ? object : object.find(name);
   if (object instanceof SuperProxy) return superAttribute(machine, object, name);
   if (object instanceof Choice) return choiceAttribute(machine, object, name);
-  if (object instanceof Tensor) return tensorAttribute(machine, object, name);
+  if (object instanceof Tensor) return machine.tracer?.attribute(machine, object, name) ?? tensorAttribute(machine, object, name);
   if (object instanceof Opaque) return new Opaque(`${object.name}.${name}`);
   if (object instanceof UnknownValue || object instanceof Absent) return undefined;
   if (object instanceof PyFunction) {
@@ -94,6 +94,12 @@ function ordinaryLookup(object: Instance): Value {
 }
 
 function instanceAttribute(machine: Machine, object: Instance, name: string, searching = false): Value | undefined {
+  if (machine.tracer) {
+    // A model is traced as it is used, not as it is trained.
+    if (name === 'training') return false;
+    if (name === 'forward' && object.cls.lookup(name) === undefined) return machine.tracer.libraryForward(object, object.cls);
+    if (name === '__call__' && isModuleClass(object.cls)) return object;
+  }
   const own = object.cls.lookup(name);
   if (own instanceof PropertyValue) return bindTo(machine, own, object, object.cls);
   for (const map of [object.attributes, object.parameters, object.buffers, object.modules]) {
@@ -153,6 +159,10 @@ function superAttribute(machine: Machine, proxy: SuperProxy, name: string): Valu
     const value = base.dict.get(name);
     if (value !== undefined) return proxy.self instanceof PyClass ? (value instanceof PyFunction && value.kind === 'class' ? new BoundMethod(value, proxy.self) : value) : bindTo(machine, value, proxy.self, cls ?? proxy.cls);
     if (base.native.unknown && (name === '__init__' || !mro.slice(mro.indexOf(base) + 1).some((next) => next.dict.has(name)))) return unknownBaseMethod(base, proxy.self, name);
+  }
+  if (name === 'forward' && machine.tracer && proxy.self instanceof Instance) {
+    const base = mro.slice(mro.indexOf(proxy.cls) + 1).find((each) => each.span === null);
+    if (base) return machine.tracer.libraryForward(proxy.self, base);
   }
   if (name === '__init__' || name === '__setattr__' || name === '__init_subclass__' || name === '__post_init__') {
     if (proxy.self instanceof PyDict && name === '__init__') return containerMethod(machine, proxy.self, 'update');

@@ -7,7 +7,8 @@ import {
   type Arguments, type Value,
 } from '../values/values';
 import { callNamespace } from '../library/libraries';
-import { isModuleClass } from '../library/types';
+import { isModule, isModuleClass } from '../library/types';
+import { torchFunctionName } from '../library/support';
 import { instantiate } from './classes';
 import { describe, evaluate, evaluateArguments, lookupName } from './expressions';
 import type { Machine } from './machine';
@@ -60,7 +61,11 @@ export function callValue(machine: Machine, callee: Value, args: Arguments, site
   machine.step();
   if (callee instanceof PyFunction) return callFunction(machine, callee, args, site);
   if (callee instanceof BoundMethod) return callValue(machine, callee.callee, { ...args, positional: [callee.self, ...args.positional] }, site, node);
-  if (callee instanceof Builtin) return machine.call(() => callee.call(machine, args, site));
+  if (callee instanceof Builtin) {
+    const name = machine.tracer ? torchFunctionName(callee) : undefined;
+    const traced = name === undefined ? undefined : machine.tracer!.callFunction(machine, name, args, site);
+    return traced === undefined ? machine.call(() => callee.call(machine, args, site)) : traced;
+  }
   if (callee instanceof PyClass) return machine.call(() => instantiate(machine, callee, args, site));
   if (callee instanceof Partial) {
     return callValue(machine, callee.callee, { ...args, positional: [...callee.args.positional, ...args.positional], keywords: new Map([...callee.args.keywords, ...args.keywords]) }, site, node);
@@ -69,16 +74,21 @@ export function callValue(machine: Machine, callee: Value, args: Arguments, site
     return Choice.of(machine.fork(callee.options.map((option) => () => callValue(machine, option, args, site, node)), callee.why), callee.why);
   }
   if (callee instanceof Instance) {
+    if (machine.tracer && isModule(callee)) return machine.call(() => machine.tracer!.callModule(machine, callee, args, site));
     const method = callee.cls.lookup('__call__');
     if (method instanceof PyFunction && !isModuleClass(callee.cls)) return callFunction(machine, method, { ...args, positional: [callee, ...args.positional] }, site);
     return machine.unknown(`the result of running ${callee.cls.name}`, site);
   }
   if (callee instanceof UnknownValue) {
+    const traced = machine.tracer && callee.origin ? machine.tracer.callFunction(machine, `${callee.origin.package}.${callee.origin.name}`, args, site) : undefined;
+    if (traced !== undefined) return traced;
     const origin = callee.origin ?? factoryOrigin(node);
     return new UnknownValue(callee.reason, callee.span ?? site, origin ? { ...origin, called: site } : undefined);
   }
   if (callee instanceof Opaque) return machine.unknown(`the result of ${callee.name}(…) is not known`, site);
   if (callee instanceof Namespace) {
+    const traced = machine.tracer?.callFunction(machine, callee.name, args, site);
+    if (traced !== undefined) return traced;
     const call = callNamespace(callee);
     if (call) return call.call(machine, args, site);
     // A function of torch that is not modelled: what it gives from a tensor is a tensor of unknown shape.

@@ -172,7 +172,7 @@ function evaluateComprehension(machine: Machine, node: Extract<Expr, { kind: 'co
     let repeated: Value | undefined;
     for (const value of sequence.items) {
       // Tables of positions and frequencies have hundreds of thousands of numbers, of which only the count matters here.
-      if (index === MANY && plain && items.length === MANY && alike(items)) repeated = items[MANY - 1];
+      if (index === MANY && plain && !machine.tracer && items.length === MANY && alike(items)) repeated = items[MANY - 1];
       index += 1;
       if (repeated === undefined) round(value, false);
       else { machine.step(); items.push(repeated); }

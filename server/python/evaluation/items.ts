@@ -23,7 +23,7 @@ export function getItem(machine: Machine, object: Value, index: Value, node?: Ex
   if (object instanceof Builtin && object.name === 'globals()') return object.call(machine, { positional: [index], keywords: new Map() }, machine.site!);
   if (object instanceof PyDict) return dictItem(machine, object, index, text, node);
   if (object instanceof PyList || object instanceof PyTuple || typeof object === 'string' || object instanceof PyRange) return sequenceItem(machine, object, index, text, node);
-  if (object instanceof Tensor) return tensorItem(machine, object, index);
+  if (object instanceof Tensor) return machine.tracer?.item(machine, object, index) ?? tensorItem(machine, object, index);
   if (object instanceof PyClass) {
     if (object.kind === 'enum') { const member = typeof index === 'string' ? object.dict.get(index) : undefined; return member ?? machine.unknown(`${text} is not known`, node); }
     const method = object.lookup('__class_getitem__');
@@ -116,6 +116,7 @@ export function sliceIndices(length: number, start: number | null, stop: number 
 }
 
 export function setItem(machine: Machine, object: Value, index: Value, value: Value): void {
+  if (object instanceof Tensor) { machine.tracer?.setItem(machine, object, index, value); return; }
   if (object instanceof PyDict) {
     machine.touch(object);
     if (object.owner) { const { instance } = object.owner; machine.touch(instance); registerAttribute(instance, typeof index === 'string' ? index : '*', value); }

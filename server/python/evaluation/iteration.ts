@@ -1,7 +1,7 @@
 /** What a value yields when iterated: known items, then possibly an unknown number of further ones. */
 import type { Expr } from '../syntax/ast';
 import {
-  BoundMethod, Choice, Instance, PyClass, PyDict, PyFunction, PyList, PyRange, PySet, PyTuple, Tensor, UnknownValue, Builtin, PyFloat, type Value,
+  BoundMethod, Choice, Instance, PyClass, PyDict, PyFunction, PyList, PyRange, PySet, PyTuple, Symbolic, Tensor, UnknownValue, Builtin, PyFloat, type Value,
 } from '../values/values';
 import { callValue, noArguments } from './calls';
 import { describe } from './expressions';
@@ -27,6 +27,10 @@ export function valuesOf(machine: Machine, value: Value, node?: Expr): Sequence 
   }
   if (value instanceof PySet) return value.open ? { items: [...value.items.values()], rest: machine.unknown('an element of a set that is not fully known') } : known([...value.items.values()]);
   if (value instanceof PyClass && value.kind === 'enum') return known([...new Set([...value.dict.values()].filter((member) => member instanceof Instance && member.cls === value))]);
+  if (value instanceof Tensor && machine.tracer) {
+    const items = machine.tracer.iterate(machine, value);
+    if (items) return known(items);
+  }
   if (value instanceof Tensor && value.shape && value.shape.length > 0 && value.shape[0] !== null) {
     const { data } = value;
     return known(Array.from({ length: Math.min(value.shape[0]!, 65536) }, (_, i) => (data ? new Tensor([], value.span, [data[i]!], value.whole) : new Tensor(value.shape!.slice(1), value.span))));
@@ -80,7 +84,7 @@ export function unpack(machine: Machine, value: Value, count: number, star: numb
 }
 
 /** Number of items, or why it is not known. */
-export function lengthOf(machine: Machine, value: Value): number | UnknownValue {
+export function lengthOf(machine: Machine, value: Value): number | Symbolic | UnknownValue {
   if (value instanceof PyList) return value.rest === undefined ? value.items.length : machine.unknown('the length of a sequence that is not fully known');
   if (value instanceof PyTuple) return value.items.length;
   if (typeof value === 'string') return [...value].length;
@@ -88,6 +92,7 @@ export function lengthOf(machine: Machine, value: Value): number | UnknownValue 
   if (value instanceof PyDict) return value.rest === undefined ? value.entries.size : machine.unknown('the size of a dict that is not fully known');
   if (value instanceof PySet) return value.open ? machine.unknown('the size of a set that is not fully known') : value.items.size;
   if (value instanceof Tensor && value.shape && typeof value.shape[0] === 'number') return value.shape[0];
+  if (value instanceof Tensor && value.traced?.dims[0] instanceof Symbolic) return value.traced.dims[0];
   if (value instanceof Instance) {
     const method = value.cls.lookup('__len__');
     if (method !== undefined) {

@@ -9,6 +9,7 @@ import { clock } from '../values/clock';
 import { Absent, Choice, Instance, PyClass, PyDict, PyFloat, PyFunction, PyList, PySet, PyTuple, UnknownValue, type Value } from '../values/values';
 import { asNumber } from './iteration';
 import type { Environment, ModuleScope } from './scope';
+import type { TracePort } from './trace-port';
 import { executeBlock, type Outcome } from './statements';
 
 /** Something whose state a branch may change and a merge must reconcile. */
@@ -77,6 +78,9 @@ export class Machine {
   set site(span: SourceSpan | undefined) { this.place = span; }
   /** Spans are made only when somebody asks. */
   place: SourceSpan | Located | undefined;
+
+  /** Follows the values of tensors, when a model is traced. */
+  tracer: TracePort | null = null;
 
   private readonly total: number;
 
@@ -150,6 +154,7 @@ export class Machine {
    * An alternative that raises does not happen; when all raise, so does this.
    */
   fork<T>(alternatives: readonly (() => T)[], why: UnknownValue): T[] {
+    this.tracer?.undecided(why);
     if (this.journals.length >= MAX_FORKS) throw new BudgetExceeded(this.site);
     const live: { result: T; after: Map<Mutable, unknown> }[] = [];
     const touched = new Set<Mutable>();

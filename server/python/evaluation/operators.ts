@@ -1,7 +1,7 @@
 /** Python's operators on known values; unknown in, unknown out, with the reason of what was unknown. */
 import type { Expr } from '../syntax/ast';
 import {
-  Absent, BoundMethod, Builtin, Choice, Instance, Opaque, PyClass, PyDict, PyFloat, PyFunction, PyList, PyRange, PySet, PyTuple, Tensor, UnknownValue,
+  Absent, BoundMethod, Builtin, Choice, Instance, Opaque, PyClass, PyDict, PyFloat, PyFunction, PyList, PyRange, PySet, PyTuple, Symbolic, Tensor, UnknownValue,
   hashKeyOf, type Value,
 } from '../values/values';
 import { tensorBinary } from '../library/tensors';
@@ -21,6 +21,7 @@ export function truth(machine: Machine, value: Value): boolean | undefined {
   if (typeof value === 'number') return value !== 0;
   if (typeof value === 'string') return value !== '';
   if (value instanceof PyFloat) return value.value !== 0;
+  if (machine.tracer && (value instanceof Tensor || value instanceof Symbolic)) return machine.tracer.truth(machine, value);
   if (value instanceof UnknownValue || value instanceof Opaque) return undefined;
   if (value instanceof Choice) {
     const truths = value.options.map((option) => truth(machine, option));
@@ -47,6 +48,7 @@ export function equals(machine: Machine, a: Value, b: Value): boolean | undefine
   if (a instanceof UnknownValue || b instanceof UnknownValue) return undefined;
   if (a instanceof Choice) return agree(a.options.map((option) => equals(machine, option, b)));
   if (b instanceof Choice) return agree(b.options.map((option) => equals(machine, a, option)));
+  if (a instanceof Symbolic || b instanceof Symbolic) return a instanceof Symbolic && b instanceof Symbolic && a.key === b.key;
   const [x, y] = [asNumber(a), asNumber(b)];
   if (x !== undefined && y !== undefined) return x === y;
   if ((a instanceof PyTuple && b instanceof PyTuple) || (a instanceof PyList && b instanceof PyList)) {
@@ -87,6 +89,11 @@ export function identical(a: Value, b: Value): boolean | undefined {
 }
 
 export function compare(machine: Machine, operator: string, a: Value, b: Value, node: Expr): Value {
+  if (machine.tracer) {
+    machine.place = node;
+    const traced = machine.tracer.compare(machine, operator, a, b);
+    if (traced !== undefined) return traced;
+  }
   const result = compareKnown(machine, operator, a, b);
   if (result !== undefined) return result;
   const [unknown] = [a, b].filter((side) => side instanceof UnknownValue);
@@ -113,7 +120,7 @@ function order(machine: Machine, operator: string, a: Value, b: Value): boolean 
 
 /** Negative, zero or positive as a sorts before, with or after b. */
 export function compareOrder(machine: Machine, a: Value, b: Value): number | undefined {
-  const [x, y] = [asNumber(a), asNumber(b)];
+  const [x, y] = [a, b].map((side) => (side instanceof Symbolic ? side.hint : asNumber(side)));
   if (x !== undefined && y !== undefined) return x - y;
   if (typeof a === 'string' && typeof b === 'string') return a < b ? -1 : a > b ? 1 : 0;
   if ((a instanceof PyTuple && b instanceof PyTuple) || (a instanceof PyList && b instanceof PyList)) {
@@ -159,6 +166,11 @@ export function unary(machine: Machine, operator: string, value: Value, node: Ex
     const known = truth(machine, value);
     return known === undefined ? machine.unknown(`${describe(node)} is not known`, node) : !known;
   }
+  if (machine.tracer) {
+    machine.place = node;
+    const traced = machine.tracer.unary(machine, operator, value);
+    if (traced !== undefined) return traced;
+  }
   if (value instanceof Tensor) return new Tensor(value.shape, value.span, value.data && operator === '-' ? value.data.map((n) => -n) : null, value.whole);
   const n = asNumber(value);
   if (n === undefined) return value instanceof UnknownValue ? value : machine.unknown(`${describe(node)} is not known`, node);
@@ -180,6 +192,11 @@ export function binary(machine: Machine, operator: string, a: Value, b: Value, n
     const side = a instanceof UnknownValue ? a : b instanceof UnknownValue ? b : a instanceof Choice ? a.why : b instanceof Choice ? b.why : null;
     return new UnknownValue(`${node ? describe(node) : `a ${operator} b`} is not known${side ? `: ${side.reason}` : ''}`, node ? spanOf(node) : machine.site);
   };
+  if (machine.tracer) {
+    if (node) machine.place = node;
+    const traced = machine.tracer.binary(machine, operator, a, b, inPlace);
+    if (traced !== undefined) return traced;
+  }
   const [x, y] = [asNumber(a), asNumber(b)];
   if (a instanceof Tensor || b instanceof Tensor) return tensorBinary(machine, operator, a, b);
   if (x !== undefined && y !== undefined) {

@@ -1,16 +1,20 @@
 /** The `math` module. */
-import { PyFloat, UnknownValue, type Value } from '../values/values';
+import { PyFloat, Symbolic, UnknownValue, type Value } from '../values/values';
 import { asNumber, valuesOf } from '../evaluation/iteration';
 import { binary } from '../evaluation/operators';
 import { builtin, namespace } from './support';
 
 const real = (name: string, compute: (...x: number[]) => number): Value => builtin(name, (m, args) => {
+  const free = args.positional.find((value) => value instanceof Symbolic);
+  if (free && m.tracer) return m.tracer.fix(free);
   const numbers = args.positional.map(asNumber);
   if (numbers.includes(undefined)) return args.positional.find((value) => value instanceof UnknownValue) ?? m.unknown(`${name}(…) of something that is not known`);
   const result = compute(...(numbers as number[]));
   return Number.isNaN(result) ? m.soft('ValueError', `${name}(…) has no value`) : new PyFloat(result);
 });
 const whole = (name: string, compute: (...x: number[]) => number): Value => builtin(name, (m, args) => {
+  const free = args.positional.find((value) => value instanceof Symbolic);
+  if (free && m.tracer) return m.tracer.fix(free);
   const numbers = args.positional.map(asNumber);
   if (numbers.includes(undefined)) return args.positional.find((value) => value instanceof UnknownValue) ?? m.unknown(`${name}(…) of something that is not known`);
   const result = compute(...(numbers as number[]));

@@ -114,6 +114,7 @@ export function deepCopy(machine: Machine, value: Value, memo = new Map<Value, V
   if (value instanceof Tensor) {
     const made = new Tensor(value.shape, value.span, value.data, value.whole);
     made.parameter = value.parameter;
+    made.traced = value.traced;
     memo.set(value, made);
     return made;
   }

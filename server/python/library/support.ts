@@ -12,6 +12,11 @@ export function argument(args: Arguments, index: number, name = ''): Value | und
   return index < args.positional.length ? args.positional[index] : args.keywords.get(name);
 }
 
+const torchNames = new WeakMap<Builtin, string>();
+/** Remembers under which name a function of torch was found: what a tracer knows it by. */
+export function nameTorchFunction(value: Builtin, fullName: string): void { if (!torchNames.has(value)) torchNames.set(value, fullName); }
+export const torchFunctionName = (value: Builtin): string | undefined => torchNames.get(value);
+
 /** Gives back its first argument: decorators without consequence, `.to()`, `nn.init.*`. */
 export const transparent = (name: string): Builtin => new Builtin(name, (_, args) => args.positional[0] ?? null);
 /** A decorator that may be used with or without arguments and changes nothing. */

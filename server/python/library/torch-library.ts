@@ -1,12 +1,11 @@
 /** The `torch` package: the table's classes, tensor functions, and everything else as things that exist and do not matter. */
-import type {
-  Builtin, PyClass} from '../values/values';
-import { Instance, Namespace, Opaque, PyTuple, Tensor, type Value,
+import type { PyClass} from '../values/values';
+import { Builtin, Instance, PyFloat, Namespace, Opaque, PyTuple, Tensor, type Value,
 } from '../values/values';
 import { asNumber, valuesOf } from '../evaluation/iteration';
 import { callValue } from '../evaluation/calls';
 import { containerClasses } from './nn-containers';
-import { builtin, decorator, transparent } from './support';
+import { builtin, decorator, nameTorchFunction, transparent } from './support';
 import { tensorFunctions } from './tensors';
 import { reparametrizationFunction, torchClass } from './torch-classes';
 import { moduleClass, nativeClass, objectClass, parameterClass, tensorClass } from './types';
@@ -84,7 +83,7 @@ const known = new Map<string, Value>([
   ['torch.jit.script_if_tracing', decorator('script_if_tracing')], ['torch.jit.interface', decorator('interface')], ['torch.jit.Final', new Opaque('Final')],
   ['torch.no_grad', context('no_grad')], ['torch.inference_mode', context('inference_mode')], ['torch.enable_grad', context('enable_grad')], ['torch.autocast', context('autocast')], ['torch.cuda.amp.autocast', context('autocast')],
   ['torch.cuda.amp.custom_fwd', decorator('custom_fwd')], ['torch.cuda.amp.custom_bwd', decorator('custom_bwd')], ['torch.fx.wrap', transparent('wrap')], ['torch.library.custom_op', decorator('custom_op')],
-  ['torch.autograd.Function', nativeClass('Function', {}, [objectClass], 'torch.autograd.Function')], ['torch.__version__', '2.9.0'], ['torch.pi', builtin('pi', () => null)],
+  ['torch.autograd.Function', nativeClass('Function', {}, [objectClass], 'torch.autograd.Function')], ['torch.__version__', '2.9.0'], ['torch.pi', new PyFloat(Math.PI)], ['torch.inf', new PyFloat(Infinity)], ['torch.nan', new PyFloat(NaN)], ['torch.e', new PyFloat(Math.E)],
   ['torch.autograd.Variable', transparent('Variable')], ['torch.autograd.variable.Variable', transparent('Variable')],
   ['torch.nn.modules.utils._ntuple', ntuple(null)], ['torch.nn.modules.utils._single', ntuple(1)], ['torch.nn.modules.utils._pair', ntuple(2)], ['torch.nn.modules.utils._triple', ntuple(3)], ['torch.nn.modules.utils._quadruple', ntuple(4)],
   ['torch.nn.utils.parametrize.register_parametrization', registerParametrization], ['torch.nn.utils.parametrizations.orthogonal', orthogonal],
@@ -107,6 +106,7 @@ function member(fullName: string): Value {
   const cached = members.get(fullName);
   if (cached !== undefined) return cached;
   const made = known.get(fullName) ?? reparametrizationFunction(fullName) ?? torchClass(fullName) ?? fallback(fullName);
+  if (made instanceof Builtin) nameTorchFunction(made, fullName);
   members.set(fullName, made);
   return made;
 }

@@ -1,6 +1,6 @@
 /** Python's own types as classes, nn.Module, and the questions asked of types. */
 import {
-  Builtin, Choice, Instance, Opaque, PyClass, PyDict, PyFloat, PyFunction, PyList, PyRange, PySet, PyTuple, Tensor, UnknownValue, BoundMethod, Partial, type NativeCall, type NativeClass, type Value,
+  Builtin, Choice, Instance, Opaque, PyClass, PyDict, PyFloat, PyFunction, PyList, PyRange, PySet, PyTuple, Symbolic, Tensor, UnknownValue, BoundMethod, Partial, type NativeCall, type NativeClass, type Value,
 } from '../values/values';
 import { asNumber, valuesOf } from '../evaluation/iteration';
 import { truth } from '../evaluation/operators';
@@ -17,12 +17,19 @@ export function nativeClass(name: string, native: NativeClass = {}, bases: reado
 }
 const type = (name: string, isInstance: (value: Value) => boolean, construct?: NativeCall): PyClass => nativeClass(name, { isInstance, ...(construct ? { construct } : {}) });
 
+/** Counting to a free dimension needs its number. */
+function machineFix(machine: Machine, values: readonly Value[]): UnknownValue | null {
+  const free = values.find((value) => value instanceof Symbolic);
+  return free && machine.tracer ? machine.tracer.fix(free) : null;
+}
+
 function toInt(machine: Machine, value: Value, base: Value | undefined): Value {
   if (typeof value === 'string') {
     const radix = typeof base === 'number' ? base : 10;
     const number = parseInt(value, radix);
     return Number.isNaN(number) ? machine.soft('ValueError', `int(${JSON.stringify(value)})`) : number;
   }
+  if (value instanceof Symbolic) return value;
   const number = asNumber(value);
   if (number !== undefined && Number.isFinite(number)) return Math.trunc(number);
   if (value instanceof UnknownValue) return value;
@@ -35,6 +42,7 @@ function toFloat(machine: Machine, value: Value): Value {
     const number = Number(text.replace(/nan/, 'NaN'));
     return Number.isNaN(number) && text !== 'nan' ? machine.soft('ValueError', `float(${JSON.stringify(value)})`) : new PyFloat(number);
   }
+  if (value instanceof Symbolic) return machine.tracer ? machine.tracer.fix(value) : machine.unknown('float(…) of a free dimension');
   const number = asNumber(value);
   return number === undefined ? (value instanceof UnknownValue ? value : machine.unknown('float(…) of something that is not known')) : new PyFloat(number);
 }
@@ -64,7 +72,7 @@ function toDict(machine: Machine, source: Value | undefined, keywords: ReadonlyM
 
 const isString = (value: Value): boolean => typeof value === 'string' || (value instanceof Instance && value.cls.mro.some((base) => base.name === 'str'));
 export const builtinTypes = {
-  int: type('int', (v) => typeof v === 'number' || typeof v === 'boolean', (m, args) => (args.positional.length === 0 ? 0 : toInt(m, args.positional[0]!, args.positional[1]))),
+  int: type('int', (v) => typeof v === 'number' || typeof v === 'boolean' || v instanceof Symbolic, (m, args) => (args.positional.length === 0 ? 0 : toInt(m, args.positional[0]!, args.positional[1]))),
   float: type('float', (v) => v instanceof PyFloat, (m, args) => (args.positional.length === 0 ? new PyFloat(0) : toFloat(m, args.positional[0]!))),
   bool: type('bool', (v) => typeof v === 'boolean', (m, args) => { const held = truth(m, args.positional[0] ?? false); return held === undefined ? m.unknown('bool(…) of something that is not known') : held; }),
   str: type('str', isString, (m, args) => { const text = toText(m, args.positional[0] ?? ''); return text === undefined ? m.unknown('str(…) of something that is not known') : text; }),
@@ -75,6 +83,8 @@ export const builtinTypes = {
   set: type('set', (v) => v instanceof PySet, (m, args) => { const made = toList(m, args.positional[0]); const set = new PySet(made.items); set.open ||= made.rest !== undefined; return set; }),
   frozenset: type('frozenset', (v) => v instanceof PySet, (m, args) => new PySet(toList(m, args.positional[0]).items)),
   range: type('range', (v) => v instanceof PyRange, (m, args) => {
+    const free = machineFix(m, args.positional);
+    if (free) return free;
     const numbers = args.positional.map(asNumber);
     const unknown = args.positional.find((v) => asNumber(v) === undefined);
     if (unknown !== undefined || numbers.length === 0) return unknown instanceof UnknownValue ? unknown : unknown instanceof Choice ? unknown.why : m.unknown('range(…) of something that is not known');

@@ -10,14 +10,15 @@ import type { Machine } from '../evaluation/machine';
 import type { Environment, ModuleScope } from '../evaluation/scope';
 import { clock } from './clock';
 import { PyDict, PyList, PySet } from './containers';
+import { Symbolic, type Whole } from './symbolic';
 
-export { PyDict, PyList, PySet };
+export { PyDict, PyList, PySet, Symbolic };
 
 export type Value =
   | null | boolean | number | string
   | PyFloat | PyTuple | PyList | PyDict | PySet | PyRange | PySlice
   | PyFunction | BoundMethod | Builtin | Partial | PyClass | Instance | SuperProxy | PropertyValue
-  | Tensor | ModuleScope | Namespace | Opaque | UnknownValue | Choice | Absent;
+  | Tensor | Symbolic | ModuleScope | Namespace | Opaque | UnknownValue | Choice | Absent;
 
 export class PyFloat { constructor(readonly value: number) {} }
 export class PyTuple {
@@ -123,7 +124,30 @@ export class Instance implements InstanceState {
 /** A tensor: identity and shape only; small one-dimensional ones keep their numbers (`linspace` for drop-path rates). */
 export class Tensor {
   parameter = false;
+  /** What a tracer knows of its values. */
+  traced: TracedValue | null = null;
+  /** Set for a view: a change of one is a change of the other. */
+  view: TensorView | null = null;
   constructor(public shape: readonly (number | null)[] | null, public span: SourceSpan, readonly data: readonly number[] | null = null, readonly whole = false) {}
+}
+
+/** The values of a tensor as a value of a graph. */
+export interface TracedValue {
+  readonly name: string;
+  readonly type: import('../../../kernels/graph/onnx-types').OnnxType;
+  readonly dims: readonly Whole[];
+  /** The last dimension of the graph's value, which `dims` leaves out, holds real and imaginary part. */
+  readonly complex: boolean;
+}
+/** How a tensor shows a part of another one. */
+export interface TensorView {
+  readonly base: Tensor;
+  /** What the base held when the view was made. */
+  of: TracedValue;
+  /** The part, of what the base holds now. */
+  part(base: Tensor): Tensor;
+  /** The base with this part replaced. */
+  whole(base: Tensor, part: Tensor): Tensor;
 }
 
 /** Attributes of a library module that the interpreter implements (`math`, `torch.nn`). */

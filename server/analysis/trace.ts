@@ -1,0 +1,37 @@
+/** Tracing a model that has been analysed: its root, arguments and checkpoint are those of the analysis. */
+import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
+import type { LinkResult } from '../linking/layer';
+import type { InputSpec } from '../trace/inputs';
+import type { TraceRequest, TraceResult } from '../trace/trace';
+import type { ModelAnalysis } from './model-analysis';
+import type { PythonPort } from './ports';
+import { UserError } from './user-error';
+
+export interface TraceOptions {
+  readonly inputs?: readonly InputSpec[];
+  /** Shape of the data the model is run on, the first dimension being the batch. */
+  readonly data?: TraceRequest['data'];
+}
+
+/** Names in state_dict to the tensors that the checkpoint holds under them; tied names lead to the one that is stored. */
+export function tensorsOf(link: LinkResult): Map<string, TensorInfo> {
+  const found = new Map<string, TensorInfo>();
+  for (const { tensors } of link.layers) for (const { name, info } of tensors) if (info) found.set(name, info);
+  for (const layer of link.layers) {
+    const owner = layer.tiedTo === null ? undefined : link.layers.find((other) => other.path === layer.tiedTo);
+    if (layer.weight && owner?.weight?.info && !found.has(layer.weight.name)) found.set(layer.weight.name, owner.weight.info);
+  }
+  return found;
+}
+
+/** @throws UserError when there is no model to trace. */
+export async function traceAnalysis(python: PythonPort, analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
+  const { root, source, link, checkpoint } = analysis;
+  if (!root) throw new UserError(`${source} defines no nn.Module that could be traced. TARGET is a file with one, or file.py:Class`);
+  if (!python.trace) throw new Error('this host cannot trace');
+  return python.trace({
+    file: source, root: root.name, args: analysis.rootArguments?.values ?? {},
+    tensors: checkpoint && link ? tensorsOf(link) : null,
+    ...(options.inputs ? { inputs: options.inputs } : {}), ...(options.data ? { data: options.data } : {}),
+  });
+}
