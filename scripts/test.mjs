@@ -11,7 +11,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const args = process.argv.slice(2);
 const skipBuild = args.includes('--no-build');
 const wanted = args.filter((arg) => !arg.startsWith('--')).map((arg) => path.resolve(root, arg));
-const rooms = ['unit', 'corpus', 'lsp', 'kernel', 'cli'].map((room) => path.join(root, 'test', room));
+const rooms = ['unit', 'corpus', 'trace', 'lsp', 'kernel', 'cli'].map((room) => path.join(root, 'test', room));
 
 function* testFiles(folder) {
   if (!statSync(folder, { throwIfNoEntry: false })) return;

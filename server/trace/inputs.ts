@@ -3,7 +3,7 @@ import type { OnnxType } from '../../kernels/graph/onnx-types';
 import { asNumber } from '../python/evaluation/iteration';
 import type { Machine } from '../python/evaluation/machine';
 import { walkModules } from '../python/library/nn-module';
-import { Instance, PyFunction, PyList, PyTuple, type Value } from '../python/values/values';
+import { Instance, PyFunction, PyList, PyTuple, Tensor, type Value } from '../python/values/values';
 
 export interface InputSpec {
   readonly name: string;
@@ -59,7 +59,7 @@ function firstShapes(machine: Machine, root: Instance, name: string, data: { rea
     const kind = module.cls.mro.find((cls) => cls.span === null)?.name ?? '';
     const number = (attribute: string): number | undefined => { const value = module.attributes.get(attribute) ?? module.arguments.get(attribute); return value === undefined ? undefined : asNumber(value); };
     if (kind === 'Embedding' || kind === 'EmbeddingBag') { add('I64', 'batch', 'sequence'); add('I64', 'batch'); }
-    else if (kind === 'Conv2d') { const c = number('in_channels'); if (c !== undefined) for (const edge of edges) add('F32', 'batch', c, edge, edge); }
+    else if (kind === 'Conv2d') { const c = number('in_channels'); if (c !== undefined) { add('F32', 'batch', c, 'height', 'width'); for (const edge of edges) add('F32', 'batch', c, edge, edge); } }
     else if (kind === 'Conv1d') { const c = number('in_channels'); if (c !== undefined) for (const length of [128, 1024, 16000]) { add('F32', 'batch', c, length); if (c === 1) add('F32', 'batch', length); else add('F32', 'batch', length, c); } }
     else if (kind === 'Conv3d') { const c = number('in_channels'); if (c !== undefined) for (const edge of [32, 64, 112]) add('F32', 'batch', c, 16, edge, edge); }
     else if (kind === 'ConvTranspose2d') { const c = number('in_channels'); if (c !== undefined) { add('F32', 'batch', c, 1, 1); add('F32', 'batch', c); } }
@@ -69,14 +69,26 @@ function firstShapes(machine: Machine, root: Instance, name: string, data: { rea
       add('F32', 'batch', f);
       add('F32', 'batch', 'sequence', f);
       for (const channels of [1, 3]) { const edge = Math.sqrt(f / channels); if (Number.isInteger(edge) && edge >= 8) add('F32', 'batch', channels, edge, edge); }
-    } else if (kind === 'LSTM' || kind === 'GRU' || kind === 'RNN') { const f = number('input_size'); if (f !== undefined) add('F32', 'batch', 'sequence', f); }
-    else if (kind === 'MultiheadAttention') { const f = number('embed_dim'); if (f !== undefined) add('F32', 'batch', 'sequence', f); }
+    } else if (/^(LSTM|GRU|RNN)Cell$/.test(kind)) { const f = number('input_size'); if (f !== undefined) add('F32', 'batch', f); }
+    else if (kind === 'LSTM' || kind === 'GRU' || kind === 'RNN') { const f = number('input_size'); if (f !== undefined) add('F32', 'batch', 'sequence', f); }
+    else if (kind === 'MultiheadAttention') for (const f of [number('kdim'), number('embed_dim')]) { if (f !== undefined) add('F32', 'batch', 'sequence', f); }
+    else if (kind === 'Rearrange') { for (const edge of edges.slice(0, 4)) add('F32', 'batch', channelsOf(root), edge, edge); }
     else if (kind === 'LayerNorm' || kind === 'RMSNorm' || kind === 'TransformerEncoderLayer') { const f = lastOf(module.attributes.get('normalized_shape')) ?? number('d_model'); if (f !== undefined) { add('F32', 'batch', 'sequence', f); add('F32', 'batch', f); } }
-    else if (kind === 'BatchNorm2d') { const c = number('num_features'); if (c !== undefined) for (const edge of [32, 64]) add('F32', 'batch', c, edge, edge); }
+    else if (kind === 'BatchNorm2d') { const c = number('num_features'); if (c !== undefined) { add('F32', 'batch', c, 'height', 'width'); for (const edge of [32, 64]) add('F32', 'batch', c, edge, edge); } }
     if (found.length >= 40) break;
   }
-  if (found.length === 0) { add('F32', 'batch', 3, 224, 224); add('I64', 'batch', 'sequence'); add('F32', 'batch', 'sequence', 64); }
+  if (found.length === 0) {
+    // Weights used by hand: their last dimension is what they are multiplied with.
+    for (const [, value] of modules.flatMap((module) => [...module.parameters])) {
+      const width = value instanceof Tensor && value.shape?.length === 2 ? value.shape[1] : null;
+      if (typeof width === 'number') { add('F32', 'batch', width); add('F32', 'batch', 'sequence', width); }
+    } add('F32', 'batch', 3, 224, 224); add('I64', 'batch', 'sequence'); add('F32', 'batch', 'sequence', 64); }
   return found;
+}
+/** How many channels the constructor was told pictures have; three otherwise. */
+function channelsOf(root: Instance): number {
+  for (const name of ['channels', 'in_channels', 'in_chans', 'num_channels']) { const count = asNumber(root.arguments.get(name) ?? null); if (count !== undefined) return count; }
+  return 3;
 }
 function lastOf(value: Value | undefined): number | undefined {
   const last = value instanceof PyTuple || value instanceof PyList ? value.items.at(-1) : value;

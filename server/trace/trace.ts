@@ -38,7 +38,7 @@ export interface TraceResult {
 }
 
 /** Example values of free dimensions: numbers that hardly any model has as a size. */
-const HINTS: Readonly<Record<string, number>> = { batch: 3, sequence: 22 };
+const HINTS: Readonly<Record<string, number>> = { batch: 3, sequence: 22, height: 224, width: 224, length: 1024 };
 const MAX_FIXES = 6;
 const MAX_CANDIDATES = 40;
 
@@ -98,7 +98,7 @@ function traceWith(workspace: PythonWorkspace, request: TraceRequest, inputs: re
 function traceOnce(workspace: PythonWorkspace, request: TraceRequest, specs: readonly InputSpec[], fixed: readonly string[]): TraceResult | MustBeFixed {
   const tracer = new Tracer();
   let stopped: TraceEnd | null = null;
-  let outputs: { name: string; value: TracedValue }[] = [];
+  let outputs: { name: string; value: TracedValue }[];
   tracer.freeHints.clear();
   for (const [name, hint] of Object.entries(HINTS)) tracer.freeHints.set(name, hint);
   try {

@@ -157,7 +157,7 @@ export class Tracer implements TracePort {
     const operator = functionNamed(name);
     if (operator) return this.attempt(operator, name, args, site);
     if (!this.strict || !/^(torch|einops|flash_attn|xformers)\b/.test(name)) return undefined;
-    const inPlace = /^torch\.\w+_$/.test(name) ? functionNamed(name.slice(0, -1)) : undefined;
+    const inPlace = /^torch\..*[a-z0-9]_$/.test(name) ? functionNamed(name.slice(0, -1)) : undefined;
     if (inPlace && args.positional[0] instanceof Tensor) return this.write(args.positional[0], this.attempt(inPlace, name, args, site) as Tensor);
     return [...args.positional, ...args.keywords.values()].some(holdsTensor) ? this.stop(`${name} is not known to the tracer`, site) : undefined;
   }

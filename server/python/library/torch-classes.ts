@@ -10,7 +10,8 @@ import { callValue } from '../evaluation/calls';
 import type { Machine } from '../evaluation/machine';
 import { deepCopy } from './nn-module';
 import { containerClasses } from './nn-containers';
-import { builtin, method } from './support';
+import { asNumber } from '../evaluation/iteration';
+import { builtin, method, nameTorchFunction } from './support';
 import { moduleClass, nativeClass } from './types';
 
 const classes = new Map<string, PyClass>();
@@ -23,11 +24,15 @@ export function torchClass(qualifiedName: string): PyClass | undefined {
   return spec && classOf(spec);
 }
 
+const subsequentMask = builtin('generate_square_subsequent_mask', (_, args, site) => { const n = asNumber(args.positional[0] ?? null) ?? null; return new Tensor([n, n], site); });
+nameTorchFunction(subsequentMask, 'torch.nn.Transformer.generate_square_subsequent_mask');
+
 function classOf(spec: TorchModuleSpec): PyClass {
   const known = classes.get(spec.qualifiedName);
   if (known) return known;
   const cls = nativeClass(spec.className, { spec }, [moduleClass], spec.qualifiedName);
   classes.set(spec.qualifiedName, cls);
+  if (spec.qualifiedName === 'torch.nn.Transformer') cls.dict.set('generate_square_subsequent_mask', subsequentMask);
   cls.dict.set('__init__', method('__init__', (machine, args, site) => {
     const [self] = args.positional;
     if (self instanceof Instance) construct(machine, self, spec, bindSpec(machine, spec, { ...args, positional: args.positional.slice(1) }), site);

@@ -82,9 +82,9 @@ export function negate(g: Tracer, operator: string, value: Tensor): Tensor {
 
 const COMPARE: Readonly<Record<string, string>> = { '==': 'Equal', '<': 'Less', '<=': 'LessOrEqual', '>': 'Greater', '>=': 'GreaterOrEqual' };
 export function compareTensors(g: Tracer, operator: string, a: Value, b: Value): Tensor {
-  let { x, y, type } = aligned(g, a, b);
-  const dims = broadcast(g, g.dims(x), g.dims(y));
-  if (type === 'BOOL' && operator !== '==' && operator !== '!=') { [x, y] = [cast(g, x, 'I64'), cast(g, y, 'I64')]; type = 'I64'; }
+  const { x: p, y: q, type } = aligned(g, a, b);
+  const dims = broadcast(g, g.dims(p), g.dims(q));
+  const [x, y] = type === 'BOOL' && operator !== '==' && operator !== '!=' ? [cast(g, p, 'I64'), cast(g, q, 'I64')] : [p, q];
   if (operator === '!=') return g.emit('Not', [g.emit('Equal', [x, y], {}, { type: 'BOOL', dims })], {}, { type: 'BOOL', dims });
   const op = COMPARE[operator];
   return op ? g.emit(op, [x, y], {}, { type: 'BOOL', dims }) : g.stop(`the comparison ${operator} of tensors is not traced`);

@@ -50,7 +50,8 @@ function multihead(g: Tracer, query: Tensor, key: Tensor, value: Tensor, heads: 
   const width = typeof e === 'number' ? e : g.fix(e);
   const part = (tensor: Tensor | null, i: number): Tensor | null => tensor && slice(g, tensor, 0, i * width, (i + 1) * width);
   const project = (x: Tensor, i: number): Tensor => linear(g, x, heads.separate ? heads.separate[i]! : part(heads.weight, i)!, part(heads.bias, i));
-  let [q, k, v] = [project(query, 0), project(key, 1), project(value, 2)];
+  const q = project(query, 0);
+  let [k, v] = [project(key, 1), project(value, 2)];
   if (heads.biasK && heads.biasV) {
     k = g.op('cat', new PyTuple([k, expand(g, heads.biasK, [1, n, width])]), 0);
     v = g.op('cat', new PyTuple([v, expand(g, heads.biasV, [1, n, width])]), 0);

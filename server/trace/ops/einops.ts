@@ -2,7 +2,7 @@
 import { nativeClass } from '../../python/library/types';
 import { moduleClass } from '../../python/library/types';
 import type { Tensor} from '../../python/values/values';
-import { Instance, PyList, PyTuple, type Arguments, type Value } from '../../python/values/values';
+import { Instance, PyDict, PyList, PyTuple, type Arguments, type Value } from '../../python/values/values';
 import { floorQuotient, hintOf, product, type Whole } from '../../python/values/symbolic';
 import type { SourceSpan } from '../../python/module-tree';
 import { asWhole } from '../bound';
@@ -115,6 +115,10 @@ function letters(pattern: string): string {
 }
 const rearrangeLayer = nativeClass('Rearrange', {}, [moduleClass], 'einops.layers.torch.Rearrange');
 const reduceLayer = nativeClass('Reduce', {}, [moduleClass], 'einops.layers.torch.Reduce');
-const remembered = (instance: Instance): ReadonlyMap<string, Value> => new Map([...instance.attributes].filter(([name]) => name.startsWith('size_')).map(([name, value]) => [name.slice(5), value]));
+function remembered(instance: Instance): ReadonlyMap<string, Value> {
+  const given = [...instance.attributes.values()].find((value): value is PyDict => value instanceof PyDict);
+  const named = given ? [...given.entries.values()].map((entry) => [String(entry.key), entry.value] as const) : [];
+  return new Map([...named, ...[...instance.attributes].filter(([name]) => name.startsWith('size_')).map(([name, value]) => [name.slice(5), value] as const)]);
+}
 defineModule('Rearrange', 'input', (g, m, a, instance) => rearrange(g, a.tensor('input'), m.text('pattern', ''), remembered(instance)));
 defineModule('Reduce', 'input', (g, m, a, instance) => reduceBy(g, a.tensor('input'), m.text('pattern', ''), m.raw('reduction') ?? null, remembered(instance)));

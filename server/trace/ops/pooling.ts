@@ -1,6 +1,6 @@
 /** Pooling and resampling. */
 import { PyTuple, type Tensor, type Value } from '../../python/values/values';
-import { exactQuotient, floorQuotient, hintOf, minus, plus, times, type Whole } from '../../python/values/symbolic';
+import { exactQuotient, floorQuotient, hintOf, minus, plus, sameWhole, times, wholeText, type Whole } from '../../python/values/symbolic';
 import { asNumber } from '../../python/evaluation/iteration';
 import { asWhole, type Bound } from '../bound';
 import { define, defineModule } from '../registry';
@@ -21,8 +21,19 @@ function sizesAfter(dims: readonly Whole[], kernel: readonly number[], stride: r
     return hintOf(times(minus(made, 1), stride[i]!)) >= hintOf(size) + padding[i]! ? minus(made, 1) : made;
   });
 }
+/** `avg_pool2d(x, x.size(3))`: a window of the free size of the whole picture. */
+function wholeWindow(g: Tracer, n: number, op: 'MaxPool' | 'AveragePool', x: Tensor, o: Bound): Tensor | null {
+  const given = o.wholes('kernel_size');
+  const sizes = g.dims(x).slice(2);
+  const window = given.length === 1 ? sizes.map(() => given[0]!) : given;
+  if (!window.some((size) => typeof size !== 'number') || window.length !== n || sizes.some((size, i) => hintOf(size) !== hintOf(window[i]!))) return null;
+  sizes.forEach((size, i) => { if (!sameWhole(size, window[i]!)) g.guard(`${wholeText(size)} == ${wholeText(window[i]!)}`); });
+  return g.emit(op === 'MaxPool' ? 'GlobalMaxPool' : 'GlobalAveragePool', [x], {}, { type: 'F32', dims: [...g.dims(x).slice(0, 2), ...sizes.map(() => 1)] });
+}
 function pool(g: Tracer, n: number, op: 'MaxPool' | 'AveragePool', input: Tensor, o: Bound): Tensor {
   return batched(g, float(g, input), n, (x) => {
+    const whole = wholeWindow(g, n, op, x, o);
+    if (whole) return whole;
     const kernel = o.each('kernel_size', n);
     const [stride, padding] = [o.each('stride', n, kernel), o.each('padding', n, Array<number>(n).fill(0))];
     const dilation = op === 'MaxPool' ? o.each('dilation', n, Array<number>(n).fill(1)) : Array<number>(n).fill(1);
