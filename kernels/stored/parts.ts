@@ -14,7 +14,7 @@ export class Part {
   }
 
   /** Elements [first, first + count) as float32; integers as their value. */
-  floats(first: number, count: number, out = new Float32Array(count)): Float32Array {
+  floats(first: number, count: number, out: Float32Array = new Float32Array(count)): Float32Array {
     const bytes = this.bytes(first, count);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const read = FLOAT_READS[this.tensor.dtype];
@@ -24,7 +24,7 @@ export class Part {
   }
 
   /** Elements [first, first + count) of an integer type as numbers. 64-bit values beyond 2^53 lose their low bits. */
-  ints(first: number, count: number, out = new Int32Array(count)): Int32Array {
+  ints(first: number, count: number, out: Int32Array = new Int32Array(count)): Int32Array {
     const bytes = this.bytes(first, count);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const read = INT_READS[this.tensor.dtype];

@@ -1,16 +1,25 @@
 /** Every stored layout. A new one is a file here, a line below, and where its tensors are recognised from names, a file in kernels/checkpoint/layouts. */
 import type { TensorInfo, TensorReader } from '../checkpoint';
 import { awqLayout } from './awq';
+import { bitsandbytesLayout } from './bitsandbytes';
+import { blockFloatsLayout } from './block-floats';
 import { ggmlLayout } from './ggml';
 import { gptqLayout } from './gptq';
+import { hqqLayout } from './hqq';
+import { mxfp4ExpertsLayout } from './mxfp4-experts';
 import { nBits } from './n-bits';
 import { onnxAffine } from './onnx-affine';
 import { onnxBnb4 } from './onnx-bnb4';
 import { onnxSparse } from './onnx-sparse';
 import { packedBits } from './packed-bits';
+import { packedIntegersLayout } from './packed-integers';
+import { scaledLayout } from './scaled';
 import type { StoredLayout, ValueReader } from './stored-layout';
 
-export const LAYOUTS: readonly StoredLayout[] = [ggmlLayout, gptqLayout, awqLayout, packedBits, onnxAffine, nBits, onnxBnb4, onnxSparse];
+export const LAYOUTS: readonly StoredLayout[] = [
+  ggmlLayout, gptqLayout, awqLayout, packedIntegersLayout, blockFloatsLayout, mxfp4ExpertsLayout, bitsandbytesLayout, hqqLayout, scaledLayout,
+  packedBits, onnxAffine, nBits, onnxBnb4, onnxSparse,
+];
 
 /**
  * Opens an encoded tensor for reading values.

@@ -16,9 +16,9 @@ export interface RecognisedLayout {
 }
 
 export interface LayoutRecogniser {
-  /** Id of the stored layout. */
+  /** What it recognises; usually the id of the stored layout too. */
   readonly id: string;
-  /** Last parts of the names (after the last dot) whose presence makes it worth looking. */
+  /** Last parts of the names (after the last dot) whose presence makes it worth looking; with `_` in front, how a last part ends. */
   readonly marks: readonly string[];
   /**
    * @param tensors those that no recogniser before this one took
@@ -36,7 +36,8 @@ export class Recognised implements RecognisedLayout {
   readonly derived: DerivedTensor[] = [];
   readonly problems: CheckpointProblem[] = [];
 
-  constructor(private readonly layout: string) {}
+  /** @param layout id of the stored layout @param title what the layout is called in messages */
+  constructor(private readonly layout: string, private readonly title = layout) {}
 
   /**
    * @param weight name in the model, shape there, and the type that its values have
@@ -62,7 +63,7 @@ export class Recognised implements RecognisedLayout {
   unfit(codes: TensorInfo, why: string): void {
     this.problems.push({
       code: 'BL406', grade: 'questionable', tensor: codes.name,
-      message: `${shown(codes.name)} looks like a ${this.layout} weight, but ${why}; it is shown as it is stored`,
+      message: `${shown(codes.name)} looks like a ${this.title} weight, but ${why}; it is shown as it is stored`,
       fix: 'Save the checkpoint again with the program that quantized it, and check that the configuration beside it is the one it came with',
     });
   }
@@ -80,6 +81,11 @@ function knownFormat(id: string): string | null {
     if (error instanceof FormatIdError) return null;
     throw error;
   }
+}
+
+/** `e4m3` of `F8_E4M3`; null for other types. */
+export function fp8Encoding(dtype: DType): string | null {
+  return /^F8_(E4M3|E5M2|E4M3FNUZ|E5M2FNUZ)$/.exec(dtype)?.[1]?.toLowerCase() ?? null;
 }
 
 /** How a format id says what type scales have. */

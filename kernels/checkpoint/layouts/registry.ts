@@ -3,13 +3,20 @@ import type { Checkpoint, CheckpointProblem, DerivedTensor, JsonValue } from '..
 import { DEFAULT_LIMITS } from '../limits';
 import { ProblemList } from '../problems';
 import { awq } from './awq';
+import { bitsandbytes } from './bitsandbytes';
+import { blockFloats } from './block-floats';
 import { gptq } from './gptq';
+import { hqq } from './hqq';
 import type { LayoutRecogniser } from './layout';
+import { mxfp4Experts } from './mxfp4-experts';
+import { packedIntegers } from './packed-integers';
 import { quantizationConfig } from './quantization-config';
+import { scaled } from './scaled';
 import { lastPart, TensorTable } from './tensor-table';
+import { torchao } from './torchao';
 
 /** Every recogniser, the most particular first: a tensor belongs to the first layout that takes it. */
-export const RECOGNISERS: readonly LayoutRecogniser[] = [gptq, awq];
+export const RECOGNISERS: readonly LayoutRecogniser[] = [gptq, awq, packedIntegers, blockFloats, mxfp4Experts, bitsandbytes, hqq, torchao, scaled];
 
 const MARKS: ReadonlySet<string> = new Set(RECOGNISERS.flatMap(({ marks }) => marks.filter((mark) => !mark.startsWith('_'))));
 /** Marks that are the end of a last part: `experts.down_proj_blocks`. */
