@@ -190,6 +190,36 @@ export interface CheckpointSummary {
   readonly imports: readonly { readonly module: string; readonly name: string; readonly kind: string }[];
   readonly metadata: readonly (readonly [string, string])[];
 }
+/** Two checkpoints, tensor by tensor. */
+export interface CheckpointDiff {
+  readonly a: { readonly path: string; readonly format: string };
+  readonly b: { readonly path: string; readonly format: string };
+  /** What cannot be compared, then what differs from the worst on, then what is equal. */
+  readonly rows: readonly DiffRow[];
+  readonly onlyA: readonly DiffSide[];
+  readonly onlyB: readonly DiffSide[];
+  /** How names were brought together, in words. */
+  readonly mapping: readonly string[];
+  /** Every tensor has its partner, and every value is equal. */
+  readonly equal: boolean;
+  readonly counts: { readonly equal: number; readonly different: number; readonly onlyA: number; readonly onlyB: number };
+  readonly seconds: number;
+}
+export interface DiffSide { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }
+export interface DiffRow {
+  readonly a: DiffSide;
+  readonly b: DiffSide;
+  readonly by: 'name' | 'prefix' | 'known names' | 'values';
+  /** Set where the second stores the values in another order. */
+  readonly order?: 'transposed' | 'heads';
+  readonly equal: boolean;
+  /** Null where there is no error, no signal, or nothing was compared. */
+  readonly sqnrDb: number | null;
+  readonly maxError: number | null;
+  /** Values that differ; null when they were not compared. */
+  readonly differing: number | null;
+  readonly reason?: string;
+}
 export interface TensorDetail {
   readonly name: string;
   readonly statistics: WeightStatistics;
@@ -218,6 +248,7 @@ export interface Requests {
   'bitlens/writeRecipe': { params: ModelTarget & { path: string; format: string; method: string; recipe?: string }; result: { recipe: string } };
   'bitlens/trial': { params: TrialRequest; result: TrialSummary };
   'bitlens/inspect': { params: { path: string }; result: CheckpointSummary };
+  'bitlens/diff': { params: { path: string; other: string }; result: CheckpointDiff };
   'bitlens/tensorDetail': { params: { path: string; tensor: string }; result: TensorDetail };
   'bitlens/formats': { params: Record<string, never>; result: readonly FormatEntry[] };
   'bitlens/methods': { params: Record<string, never>; result: readonly MethodEntry[] };
@@ -253,6 +284,12 @@ export type CheckpointMessageIn =
 export type CheckpointMessageOut =
   | { readonly type: 'ready' }
   | { readonly type: 'tensor'; readonly name: string };
+
+/** Messages between the comparison page and its host. */
+export type DiffMessageIn =
+  | { readonly type: 'data'; readonly diff: CheckpointDiff }
+  | { readonly type: 'error'; readonly message: string };
+export type DiffMessageOut = { readonly type: 'ready' };
 
 /** Settings, as the client sends them (section `bitlens`). */
 export interface Settings {

@@ -184,12 +184,50 @@ export interface QuantizeResult {
   };
 }
 
+/**
+ * The order in which a tensor is read to stand beside another program's: as it is, its two dimensions swapped, or the rows of
+ * each attention head regrouped: stored in pairs (llama.cpp's order of rotary weights) and read in halves (PyTorch's), or the
+ * other way round.
+ */
+export type TensorView =
+  | { readonly kind: 'same' }
+  | { readonly kind: 'transposed' }
+  | { readonly kind: 'heads'; readonly heads: number; readonly stored: 'pairs' | 'halves' };
+/** Pairs of tensors of two checkpoints to compare value by value. */
+export interface CompareParams {
+  readonly checkpoint: string;
+  readonly other: string;
+  /** Tensor names of either side, and the order in which the second is read to stand beside the first. */
+  readonly pairs: readonly { readonly a: string; readonly b: string; readonly view: TensorView }[];
+}
+/** What comparing one pair gave. Errors are relative to the first of the two. */
+export type ComparedPair =
+  | { readonly compared: false; readonly reason: string }
+  | {
+    readonly compared: true;
+    /** Every value equal; NaN stands beside NaN. */
+    readonly equal: boolean;
+    /** 10 log10(sum a^2 / sum (a - b)^2) over pairs of finite values; null when there is no error or no signal. */
+    readonly sqnrDb: number | null;
+    readonly maxError: number;
+    readonly differing: number;
+    /** Of those that differ: pairs of which one is NaN or infinite. */
+    readonly nonFinite: number;
+  };
+export interface CompareResult {
+  /** In the order of the pairs. */
+  readonly pairs: readonly ComparedPair[];
+  readonly elements: number;
+  readonly seconds: number;
+}
+
 /** Every job kind with its parameters and result. */
 export interface JobTypes {
   scan: { params: ScanParams; result: ScanResult };
   detail: { params: DetailParams; result: DetailResult };
   allocate: { params: AllocateParams; result: AllocateResult };
   quantize: { params: QuantizeParams; result: QuantizeResult };
+  compare: { params: CompareParams; result: CompareResult };
 }
 export type JobKind = keyof JobTypes;
 

@@ -1,5 +1,6 @@
 /** Every job the kernel process can run, by kind. */
 import { allocateJob } from './allocate';
+import { compareJob } from './compare';
 import { detailJob } from './detail';
 import type { Job, JobKind } from './job';
 import { quantizeJob } from './quantize';
@@ -10,4 +11,5 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   detail: detailJob,
   allocate: allocateJob,
   quantize: quantizeJob,
+  compare: compareJob,
 };

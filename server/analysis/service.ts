@@ -11,11 +11,12 @@ import { listedFormats } from '../../kernels/formats/registry';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
-import { DEFAULT_SETTINGS, type AllocationSummary, type CheckpointSummary, type LayerDetail, type ModelSummary, type QuantizeLayerSummary, type ReportData, type Settings, type TensorDetail, type TrialSummary } from '../protocol';
+import { DEFAULT_SETTINGS, type AllocationSummary, type CheckpointDiff, type CheckpointSummary, type LayerDetail, type ModelSummary, type QuantizeLayerSummary, type ReportData, type Settings, type TensorDetail, type TrialSummary } from '../protocol';
 import { buildReport } from '../report/report-data';
 import type { Finding } from '../rules/rule';
 import { allocate, allocationSummary, recipeOf, type Allocation, type Budget } from './allocation';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
+import { diffCheckpoints } from './diff';
 import { checkpointSummary, openForUser, scannable, whyNotScanned } from './inspect';
 import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
@@ -345,6 +346,15 @@ export class AnalysisService {
       seconds: (performance.now() - started) / 1000,
       evidence: weightEvidence(checkpoint, request.scaleRule ?? 'absmax', { scans, skipped }),
     };
+  }
+
+  /**
+   * Compares two checkpoints of any formats tensor by tensor. The kernel reads the values.
+   *
+   * @throws UserError for a refused checkpoint.
+   */
+  async diff(a: string, b: string, options: RunOptions = {}): Promise<CheckpointDiff> {
+    return diffCheckpoints(this.options.kernel, await this.openForUser(a, options.signal), await this.openForUser(b, options.signal), options);
   }
 
   /** Statistics, histogram and errors of one tensor of a checkpoint. */

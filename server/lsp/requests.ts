@@ -115,6 +115,10 @@ export function registerRequests(connection: Connection, session: Session, kerne
       work: null,
       run: async (p, options) => session.serviceFor(await session.settingsOf('')).inspect(p.text('path'), options),
     },
+    'bitlens/diff': {
+      work: ['measuring', 'Comparing checkpoints'],
+      run: async (p, options) => session.serviceFor(await session.settingsOf('')).diff(p.text('path'), p.text('other'), options),
+    },
     'bitlens/tensorDetail': {
       work: ['measuring', 'Measuring a tensor'],
       run: async (p, options) => session.serviceFor(await session.settingsOf('')).tensorDetail(p.text('path'), p.text('tensor'), options),
