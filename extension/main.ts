@@ -5,6 +5,7 @@ import { CHECKPOINT_OPTION_VIEW, CHECKPOINT_VIEW, CheckpointEditor } from './che
 import { chooseCheckpoint } from './commands/choose-checkpoint';
 import { chooseClass } from './commands/choose-class';
 import { registerCommand, type Run } from './commands/command';
+import { compareCheckpoints } from './commands/compare-checkpoints';
 import { copyDebugInformation } from './commands/copy-debug-information';
 import { exportReport } from './commands/export-report';
 import { openDocumentation, setSeverity } from './commands/findings';
@@ -46,6 +47,7 @@ export function activate(extension: vscode.ExtensionContext): BitlensExports | T
     'bitlens.showReport': showReport(reports),
     'bitlens.exportReport': exportReport,
     'bitlens.inspectCheckpoint': inspectCheckpoint,
+    'bitlens.compareCheckpoints': compareCheckpoints,
     'bitlens.chooseCheckpoint': chooseCheckpoint,
     'bitlens.chooseClass': chooseClass,
     'bitlens.restartKernel': restartKernel,

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
 
-export type Page = 'report' | 'checkpoint';
+export type Page = 'report' | 'checkpoint' | 'diff';
 
 /** Options of a webview that shows one of our pages. */
 export function webviewOptions(extensionUri: vscode.Uri): vscode.WebviewOptions {

@@ -163,7 +163,7 @@ export interface TrialRequest extends ModelTarget {
   /** Only these layers. */
   readonly layers?: readonly string[];
   readonly out?: string;
-  readonly layout?: 'dequantized' | 'compressed-tensors';
+  readonly layout?: 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
 }
 export interface TrialSummary {
   readonly id: string;

@@ -11,8 +11,8 @@ export type Run = (context: Context, args: Arguments) => Promise<unknown>;
  * the user. Programs (tests, the API) that want the error itself pass `{ throws: true }`.
  */
 export function registerCommand(context: Context, id: string, run: Run): vscode.Disposable {
-  return vscode.commands.registerCommand(id, async (raw?: unknown) => {
-    const args = asArguments(raw);
+  return vscode.commands.registerCommand(id, async (raw?: unknown, selection?: unknown) => {
+    const args = asArguments(raw, selection);
     try {
       return await run(context, args);
     } catch (error) {

@@ -27,7 +27,7 @@ export async function runTrialCommand(context: Context, args: Arguments): Promis
   if (!plan) return undefined;
   let destination: { out: string; layout: Layout } | undefined;
   const out = textOf(args, 'out');
-  if (out) destination = { out, layout: args.layout === 'compressed-tensors' ? 'compressed-tensors' : 'dequantized' };
+  if (out) destination = { out, layout: args.layout === 'compressed-tensors' || args.layout === 'gptq' || args.layout === 'awq' ? args.layout : 'dequantized' };
   else if (args.ask !== false) {
     const wanted = await askWhetherToExport();
     if (wanted === undefined) return undefined;

@@ -9,8 +9,9 @@ import { Refusal } from '../errors';
 
 export type Arguments = Readonly<Record<string, unknown>>;
 
-export function asArguments(raw: unknown): Arguments {
-  if (raw instanceof vscode.Uri) return { resource: raw };
+/** @param selection what the explorer sends beside the file that was clicked: all that are selected */
+export function asArguments(raw: unknown, selection?: unknown): Arguments {
+  if (raw instanceof vscode.Uri) return { resource: raw, ...(Array.isArray(selection) ? { selection } : {}) };
   return typeof raw === 'object' && raw !== null ? (raw as Arguments) : {};
 }
 

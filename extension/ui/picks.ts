@@ -93,13 +93,15 @@ export async function pickMethod(context: Context, title: string): Promise<strin
   })));
 }
 
-export type Layout = 'dequantized' | 'compressed-tensors';
+export type Layout = 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
 
 /** How an exported checkpoint stores its values. */
 export async function pickLayout(title: string): Promise<Layout | undefined> {
   return pick<Layout>(title, vscode.l10n.t('How the values are stored'), [
     { label: vscode.l10n.t('Dequantized'), value: 'dequantized', detail: vscode.l10n.t('Ordinary tensors of the stored dtype that hold the quantized values: loads wherever the original does.') },
     { label: 'compressed-tensors', value: 'compressed-tensors', detail: vscode.l10n.t('Packed integers with their scales, for runtimes that read that layout. Integer formats only.') },
+    { label: 'GPTQ', value: 'gptq', detail: vscode.l10n.t('qweight, scales, qzeros and g_idx. One integer format of 2, 3, 4 or 8 bits for all linear layers.') },
+    { label: 'AWQ', value: 'awq', detail: vscode.l10n.t('qweight, scales and qzeros of the GEMM version. One 4-bit integer format for all linear layers.') },
   ]);
 }
 

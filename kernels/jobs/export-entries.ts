@@ -67,7 +67,7 @@ function decodedEntry(name: string, tensor: TensorInfo, context: EntryContext): 
 }
 
 /** The codes of a weight, run by run in the order of its matrix view. */
-async function eachTile(quantized: QuantizedWeight, context: EntryContext, take: (codes: Quantized, start: number) => void): Promise<void> {
+export async function eachTile(quantized: QuantizedWeight, context: EntryContext, take: (codes: Quantized, start: number) => void): Promise<void> {
   const { weight: { tensor, layout }, format, rule } = quantized;
   const loader = new TileLoader(context.reader, context.ops, tensor, layout);
   const bytesOf = (length: number): number => (length * DTYPE_BITS[tensor.dtype]) / 8;

@@ -5,9 +5,11 @@ import path from 'node:path';
 import { canStore, DTYPE_BITS, elementCount, modelTensors, openCheckpoint, removeUnfinished, TensorReader, unfinishedName, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
 import { blockLayout } from '../formats/blocks';
 import { kernelOps } from '../wasm/load';
-import { canPack, copyEntry, dequantizedEntry, packedEntries, type EntryContext, type PackableWeight } from './export-entries';
+import { columnConfig, columnEntries, columnProblem, refuseMixed } from './export-columns';
+import { canPack, copyEntry, dequantizedEntry, eachTile, packedEntries, type EntryContext, type PackableWeight } from './export-entries';
 import { JobCancelled, JobError, type JobContext, type QuantizeParams, type QuantizeResult } from './job';
 import type { QuantizedWeight } from './quantize';
+import { storedValues } from '../stored/registry';
 import { filesOf } from './weights';
 
 type ExportParams = NonNullable<QuantizeParams['export']>;
@@ -34,14 +36,14 @@ export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly
   };
   try {
     const { entries, packed, notes } = entriesOf(checkpoint, weights, params, entryContext);
-    const config = packed.length > 0 ? quantizationConfig(packed) : null;
+    const config = packed.length === 0 ? null : params.layout === 'gptq' || params.layout === 'awq' ? columnConfig(params.layout, packed) : quantizationConfig(packed);
     context.writesInto(path.dirname(target));
     await removeUnfinished(path.dirname(target));
     const written = await asJobError(target, () => writeSafetensors(target, entries, metadataOf(checkpoint, params, config), {
       // The file takes its name only once it has been read back: nobody ever meets one that was not proven.
       prove: (temporary) => {
         label = `Reading back ${path.basename(target)}`;
-        return verify(temporary, target, entries, context);
+        return verify(temporary, target, entries, packed, entryContext, context);
       },
     }));
     if (config) notes.push(await writeConfigBeside(target, config));
@@ -121,18 +123,26 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
     }
     if (!weight) return [copyEntry(name, tensor, context)];
     if (weight.task.tensor !== tensor.name) notes.push(`${tensor.name} is tied to ${weight.task.tensor} and gets the same values`);
-    if (params.layout !== 'compressed-tensors') return [dequantizedEntry(name, weight, context)];
-    if (!canPack(weight)) {
-      unpacked.push(tensor.name);
+    const { layout } = params;
+    if (layout === 'dequantized') return [dequantizedEntry(name, weight, context)];
+    const columns = layout === 'gptq' || layout === 'awq' ? layout : null;
+    const problem = columns ? columnProblem(columns, weight) : null;
+    if (!canPack(weight) || problem !== null) {
+      unpacked.push(problem === null ? tensor.name : `${tensor.name} (${problem})`);
       return [dequantizedEntry(name, weight, context)];
     }
     packed.push({ ...weight, task: { ...weight.task, tensor: name } });
-    return packedEntries(name, weight, context);
+    return columns ? columnEntries(columns, name, weight, context) : packedEntries(name, weight, context);
   });
+  if (params.layout === 'gptq' || params.layout === 'awq') {
+    if (packed.length === 0) throw new JobError(`the ${params.layout} layout can pack no layer: ${unpacked.slice(0, 3).join('; ')}; choose another format, or the dequantized layout`);
+    refuseMixed(params.layout, packed);
+    if (packed.some(({ format }) => format.scaleStorage === 'f32')) notes.push('scales are stored as F32; programs that keep them as F16 round them. A format with -sf16 (int4-asym-g128-sf16) stores what they use');
+  }
   if (params.layout === 'compressed-tensors' && packed.length === 0) {
     throw new JobError('the compressed-tensors layout packs integer formats of linear and embedding weights only, and no layer is one that it can pack; choose the dequantized layout');
   }
-  if (unpacked.length > 0) notes.push(`stored as dequantized values, because the packed layout holds only integers in matrices named weight with output channels first: ${unpacked.join(', ')}`);
+  if (unpacked.length > 0) notes.push(`stored as dequantized values, because the packed layout holds only integers in matrices named weight with output channels first: ${unpacked.slice(0, 50).join(', ')}${unpacked.length > 50 ? `, and ${unpacked.length - 50} more` : ''}`);
   if (left.length > 0) notes.push(`left out, because the checkpoint holds no readable values for them: ${some(left)}`);
   if (unknownToSafetensors.length > 0) notes.push(`left out, because safetensors has no element type for them: ${some(unknownToSafetensors)}`);
   const dtypes = new Map(entries.map((entry) => [entry.name, entry]));
@@ -145,7 +155,7 @@ const some = (names: readonly string[]): string => `${names.slice(0, 8).join(', 
 /** Metadata of the source, then what the caller adds, then the layout. Later pairs win. */
 function metadataOf(checkpoint: Checkpoint, params: ExportParams, config: string | null): [string, string][] {
   const pairs = new Map<string, string>([['format', 'pt']]);
-  if (checkpoint.format.startsWith('safetensors')) for (const [key, value] of checkpoint.metadata) pairs.set(key, value);
+  if (checkpoint.format.startsWith('safetensors')) for (const [key, value] of checkpoint.metadata) if (key !== 'quantization_config') pairs.set(key, value);
   for (const [key, value] of params.metadata ?? []) pairs.set(key, value);
   if (config) pairs.set('quantization_config', config);
   return [...pairs];
@@ -190,8 +200,11 @@ async function writeConfigBeside(target: string, config: string): Promise<string
   return `quantization_config for config.json is in ${path.basename(file)} and in the file's metadata`;
 }
 
-/** Opens the file as any reader would and compares every tensor with what was to be written, byte for byte. */
-async function verify(file: string, target: string, entries: readonly SafetensorsEntry[], context: JobContext): Promise<void> {
+/**
+ * Opens the file as any reader would and compares every tensor with what was to be written, byte for byte; and every packed
+ * weight, recognised and decoded as in any checkpoint, with the values that the trial measured.
+ */
+async function verify(file: string, target: string, entries: readonly SafetensorsEntry[], packed: readonly PackableWeight[], entryContext: EntryContext, context: JobContext): Promise<void> {
   const written = await openCheckpoint(file);
   const byName = new Map(written.tensors.map((tensor) => [tensor.name, tensor]));
   const wrong = (name: string): never => { throw new JobError(`${target} does not read back as it was written (${name}); the disk or the memory may be failing. Delete it and try again`); };
@@ -209,6 +222,20 @@ async function verify(file: string, target: string, entries: readonly Safetensor
         reader.readInto(tensor, at, count, found);
         at += count;
         if (Buffer.compare(found, chunk) !== 0) wrong(entry.name);
+      });
+      context.throwIfCancelled();
+    }
+    const recognised = new Map(written.derived?.map((weight) => [weight.name, weight]));
+    for (const quantized of packed) {
+      const weight = recognised.get(quantized.task.tensor);
+      if (!weight || weight.shape.join() !== quantized.weight.tensor.shape.join()) return wrong(`${quantized.task.tensor} is not recognised`);
+      const values = storedValues(weight, reader);
+      await eachTile(quantized, entryContext, (codes, start) => {
+        const expected = quantized.format.decode(codes);
+        const found = new Float32Array(expected.length);
+        values.read(start, found.length, found);
+        // Zeros of either sign are one value.
+        if (!expected.every((value, i) => value === found[i])) wrong(quantized.task.tensor);
       });
       context.throwIfCancelled();
     }

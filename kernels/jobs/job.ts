@@ -147,6 +147,8 @@ export interface QuantizeTask extends WeightSpec {
   /** A weight that cannot be quantized (no values, not a number, of integers) keeps what it stores, and the result says so; without it the job fails. */
   readonly orKeep?: boolean;
 }
+/** `dequantized`: ordinary tensors of the stored dtype; the others: packed integers with scales, as the readers of that name expect them. */
+export type ExportLayout = 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
 export interface QuantizeParams {
   readonly checkpoint: string;
   readonly tasks: readonly QuantizeTask[];
@@ -154,8 +156,7 @@ export interface QuantizeParams {
   /** When set, a checkpoint is written atomically, read back and compared value by value. */
   readonly export?: {
     readonly path: string;
-    /** `dequantized`: ordinary tensors of the stored dtype; `compressed-tensors`: packed integers with scales. */
-    readonly layout: 'dequantized' | 'compressed-tensors';
+    readonly layout: ExportLayout;
     readonly metadata?: readonly (readonly [string, string])[];
   };
 }

@@ -44,6 +44,23 @@ function table(summary: CheckpointSummary): HTMLElement {
   }));
 }
 
+const weightSort: SortState = { column: 0, descending: false };
+
+function weights(all: NonNullable<CheckpointSummary['weights']>): HTMLElement {
+  const drawn = all.slice(0, MOST_ROWS);
+  return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Quantized weights' }, sortableTable<(typeof all)[number]>({
+    caption: drawn.length < all.length ? `The first ${integer(MOST_ROWS)} of ${integer(all.length)} weights.` : `${integer(all.length)} weights.`,
+    rowHeader: 0, rows: drawn, sort: weightSort,
+    columns: [
+      { title: 'Weight', value: (w) => w.name, cell: (w) => h('button', { type: 'button', class: 'link', title: 'Show statistics', click: () => open(w.name) }, w.name) },
+      { title: 'Stored as', value: (w) => w.dtype },
+      { title: 'Shape', value: (w) => w.shape.reduce((a, b) => a * b, 1), cell: (w) => shape(w.shape) },
+      { title: 'Size', numeric: true, value: (w) => w.bytes, cell: (w) => bytes(w.bytes) },
+      { title: 'Tensors', value: (w) => w.replaces.length, numeric: true, help: 'Tensors of the file that hold its parts' },
+    ],
+  }));
+}
+
 function draw(summary: CheckpointSummary): void {
   const list = h('div', {}, table(summary));
   const tiles: readonly (readonly [string, string])[] = [
@@ -60,6 +77,7 @@ function draw(summary: CheckpointSummary): void {
         filter = (event.target as HTMLInputElement).value;
         list.replaceChildren(table(summary));
       } })), list, detail),
+    ...(summary.weights?.length ? [h('section', {}, h('h2', {}, 'Quantized weights'), h('p', { class: 'dim' }, 'What several of these tensors stand for together: the layer as a model has it.'), weights(summary.weights))] : []),
     ...(summary.imports.length ? [h('details', {}, h('summary', {}, `${summary.imports.length} names this pickle would import in Python`),
       h('ul', {}, ...summary.imports.map((item) => h('li', {}, h('code', {}, `${item.module}.${item.name}`), item.kind === 'tensor' ? ' – tensor type' : item.kind === 'code' ? ' – known to run code' : ' – outside the tensor allow-list'))))] : []),
     ...(summary.metadata.length ? [h('details', {}, h('summary', {}, `Metadata (${summary.metadata.length})`),

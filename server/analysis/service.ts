@@ -57,7 +57,7 @@ export interface TrialOptions {
   readonly method?: string;
   readonly layers?: readonly string[];
   readonly out?: string;
-  readonly layout?: 'dequantized' | 'compressed-tensors';
+  readonly layout?: 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
 }
 export interface CheckpointScan {
   readonly formats: readonly string[];

@@ -77,7 +77,7 @@ const partnerKey = (layer: Layer, tensor: string): string => `${layer.path}\0${t
 
 export interface TrialExport {
   readonly path: string;
-  readonly layout: 'dequantized' | 'compressed-tensors';
+  readonly layout: 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
 }
 
 export async function runPlan(kernel: KernelPort, analysis: ModelAnalysis, plan: TrialPlan, target: TrialExport | null, options: RunOptions): Promise<QuantizeResult> {

@@ -105,7 +105,7 @@ export function registerRequests(connection: Connection, session: Session, kerne
       run: async (p, options) => {
         const request = given({
           recipe: p.optionalText('recipe'), format: p.optionalText('format'), method: p.optionalText('method'), layers: p.optionalTexts('layers'),
-          out: p.optionalText('out'), layout: p.optionalOneOf('layout', ['dequantized', 'compressed-tensors']),
+          out: p.optionalText('out'), layout: p.optionalOneOf('layout', ['dequantized', 'compressed-tensors', 'gptq', 'awq']),
         });
         const { service, analysis } = await modelFor(p, options);
         return service.trial(analysis, request, options);

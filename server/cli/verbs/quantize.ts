@@ -4,7 +4,7 @@ import type { Verb } from '../context';
 import { bitsText, bytesText, decibelText, plain, plural, table } from '../output';
 import { analyseTarget, CHECKPOINT, TARGET } from '../target';
 
-const LAYOUTS = ['dequantized', 'compressed-tensors'] as const;
+const LAYOUTS = ['dequantized', 'compressed-tensors', 'gptq', 'awq'] as const;
 
 export const quantize: Verb = {
   command: {
@@ -16,7 +16,7 @@ export const quantize: Verb = {
       { name: 'format', value: 'F', help: 'one format for all layers, or for those named by --layer' },
       { name: 'layer', value: 'PATH', help: 'only this layer, or everything below this path; may be repeated', repeated: true },
       { name: 'method', value: 'M', help: 'PTQ method, in place of the recipe\'s (rtn); "bitlens methods" lists them' },
-      { name: 'layout', value: 'L', help: 'ordinary tensors of the stored dtype, or packed integers with scales', choices: LAYOUTS },
+      { name: 'layout', value: 'L', help: 'ordinary tensors of the stored dtype, or packed integers with scales as compressed-tensors, GPTQ or AWQ store them', choices: LAYOUTS },
       { name: 'out', value: 'FILE', help: 'safetensors file to write' }],
     notes: ['JSON: {layers: [{path, format, method, before, after}], bytesBefore, bytesAfter, averageBits, seconds, evidence, export: {path, bytes, verifiedTensors, sha256}}',
       'before is round-to-nearest with absmax scales in the same format; after is the method.'],
