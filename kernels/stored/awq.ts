@@ -23,10 +23,10 @@ export const awqLayout: StoredLayout = {
       for (let column = 0; column < count; column += 1) {
         const word = ((first + column) >> 3) - firstWord;
         const shift = 4 * NIBBLE_OF[(first + column) & 7]!;
-        for (let k = 0, at = column * inputs; k < inputs; k += 1, at += 1) {
-          const group = Math.floor(k / groupSize);
+        for (let group = 0, k = 0, at = column * inputs; k < inputs; group += 1) {
           const zero = (zeroWords[group * width + word]! >>> shift) & 15;
-          out[at] = (((words[k * width + word]! >>> shift) & 15) - zero) * scale[group * count + column]!;
+          const s = scale[group * count + column]!;
+          for (const end = Math.min(inputs, k + groupSize); k < end; k += 1, at += 1) out[at] = (((words[k * width + word]! >>> shift) & 15) - zero) * s;
         }
       }
     });

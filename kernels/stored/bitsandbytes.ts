@@ -40,10 +40,14 @@ export const bitsandbytesLayout: StoredLayout = {
           const bytes = codes.bytes(firstElement, elements);
           const firstBlock = Math.floor(from / block);
           const scale = absmax(firstBlock, Math.floor((from + length - 1) / block) - firstBlock + 1);
-          for (let i = 0; i < length; i += 1) {
-            const byte = bytes[((from + i) >>> 1) - firstElement * bytesEach]!;
-            // The first of two is in the high nibble, unlike everybody else's.
-            out[done + i] = map[(from + i) % 2 === 0 ? byte >> 4 : byte & 15]! * scale[Math.floor((from + i) / block) - firstBlock]!;
+          const firstByte = firstElement * bytesEach;
+          for (let at = from, b = firstBlock; at < from + length; b += 1) {
+            const s = scale[b - firstBlock]!;
+            for (const end = Math.min(from + length, (b + 1) * block); at < end; at += 1) {
+              const byte = bytes[Math.floor(at / 2) - firstByte]!;
+              // The first of two is in the high nibble, unlike everybody else's.
+              out[done + at - from] = map[at % 2 === 0 ? byte >> 4 : byte & 15]! * s;
+            }
           }
         }
       },

@@ -19,6 +19,8 @@ export const gptqLayout: StoredLayout = {
     const zeroTensor = optionalPart(tensor, 'zeros');
     const zeros = zeroTensor && new Part(reader, zeroTensor);
     const groupTensor = optionalPart(tensor, 'groups');
+    const perWord = 32 / bits;
+    const mask = 2 ** bits - 1;
     let groupOf: Int32Array | null = null;
     const groups = (): Int32Array => groupOf ??= groupTensor
       ? checkedGroups(new Part(reader, groupTensor).ints(0, inputs), scales.rows, () => refuseValues(groupTensor, `a group index is outside 0..${scales.rows - 1}`))
@@ -35,6 +37,7 @@ export const gptqLayout: StoredLayout = {
       // Whole words, as GPTQModel subtracted them: a zero point of 0 borrows from the field above it, and adding gives it back.
       if (zeroWords && minusOne && bits !== 3) for (let i = 0; i < zeroWords.length; i += 1) zeroWords[i]! += ONES[bits]!;
       const zero = new Int32Array(scales.rows);
+      const scaleOf = new Float32Array(scales.rows);
       for (let column = 0; column < count; column += 1) {
         for (let g = 0; g < scales.rows; g += 1) {
           if (!zeroWords) zero[g] = 2 ** (bits - 1);
@@ -44,10 +47,17 @@ export const gptqLayout: StoredLayout = {
             zero[g] = minusOne && bits === 3 ? (stored + 1) & 7 : stored;
           }
         }
+        for (let g = 0; g < scales.rows; g += 1) scaleOf[g] = scale[g * count + column]!;
         const at = column * inputs;
-        for (let k = 0; k < inputs; k += 1) {
-          const g = group[k]!;
-          out[at + k] = (codeAt(words, column, count, k, bits) - zero[g]!) * scale[g * count + column]!;
+        if (bits === 3) {
+          for (let k = 0; k < inputs; k += 1) out[at + k] = (codeAt(words, column, count, k, bits) - zero[group[k]!]!) * scaleOf[group[k]!]!;
+          continue;
+        }
+        for (let k = 0, word = column; k < inputs; word += count) {
+          for (let rest = words[word]!, end = k + perWord; k < end; k += 1, rest >>>= bits) {
+            const g = group[k]!;
+            out[at + k] = ((rest & mask) - zero[g]!) * scaleOf[g]!;
+          }
         }
       }
     });

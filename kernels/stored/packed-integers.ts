@@ -20,6 +20,8 @@ export const packedIntegersLayout: StoredLayout = {
     const middle = 2 ** (bits - 1);
     const perWord = Math.floor(32 / bits);
     const mask = 2 ** bits - 1;
+    // No code straddles two words: a word is taken apart at once.
+    const wholeWords = !dense || 32 % bits === 0;
     const read = dense
       ? (words: Int32Array, at: number, stride: number, index: number): number => codeAt(words, at, stride, index, bits)
       : (words: Int32Array, at: number, stride: number, index: number): number => (words[at + Math.floor(index / perWord) * stride]! >>> (bits * (index % perWord))) & mask;
@@ -40,12 +42,23 @@ export const packedIntegersLayout: StoredLayout = {
       const scale = scalar ? scales.floats(0, 1) : scales.floats(first * groups, count * groups);
       const plainZeros = zeros && zeroKind === 'plain' ? (scalar ? zeros.ints(0, 1) : zeros.ints(first * groups, count * groups)) : null;
       const packedZeros = zeros && zeroKind === 'packed' ? zeros.ints(0, zeros.rows * zeros.cols) : null;
+      const [scaleOf, zeroOf] = [new Float32Array(groups), new Int32Array(groups)];
       for (let row = 0; row < count; row += 1) {
-        for (let k = 0, at = row * inputs; k < inputs; k += 1, at += 1) {
-          const g = group[k]!;
+        for (let g = 0; g < groups; g += 1) {
           const block = scalar ? 0 : row * groups + g;
-          const zero = packedZeros ? read(packedZeros, g, groups, first + row) : middle + (plainZeros ? plainZeros[block]! : 0);
-          out[at] = (read(words, row * width, 1, k) - zero) * scale[block]!;
+          scaleOf[g] = scale[block]!;
+          zeroOf[g] = packedZeros ? read(packedZeros, g, groups, first + row) : middle + (plainZeros ? plainZeros[block]! : 0);
+        }
+        const at = row * inputs;
+        if (!wholeWords) {
+          for (let k = 0; k < inputs; k += 1) out[at + k] = (read(words, row * width, 1, k) - zeroOf[group[k]!]!) * scaleOf[group[k]!]!;
+          continue;
+        }
+        for (let k = 0, word = row * width; k < inputs; word += 1) {
+          for (let rest = words[word]!, end = Math.min(inputs, k + perWord); k < end; k += 1, rest >>>= bits) {
+            const g = group[k]!;
+            out[at + k] = ((rest & mask) - zeroOf[g]!) * scaleOf[g]!;
+          }
         }
       }
     });

@@ -26,6 +26,11 @@ export class Part {
   /** Elements [first, first + count) of an integer type as numbers. 64-bit values beyond 2^53 lose their low bits. */
   ints(first: number, count: number, out: Int32Array = new Int32Array(count)): Int32Array {
     const bytes = this.bytes(first, count);
+    if (this.tensor.dtype === 'I32') {
+      // The scratch starts its buffer, and every machine that runs Node.js is little-endian.
+      out.set(new Int32Array(bytes.buffer, bytes.byteOffset, count));
+      return out;
+    }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const read = INT_READS[this.tensor.dtype];
     if (!read) throw new Error(`${this.tensor.dtype} is no integer type`);
