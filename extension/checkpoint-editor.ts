@@ -12,7 +12,7 @@ import { shellHtml, webviewOptions } from './webview-shell';
 export const CHECKPOINT_VIEW = 'bitlens.checkpoint';
 /** The same editor for files that others open as well: offered under "Open With…", not by default. */
 export const CHECKPOINT_OPTION_VIEW = 'bitlens.checkpointOption';
-export const CHECKPOINT_EXTENSIONS = ['safetensors', 'gguf', 'pt', 'pth', 'th', 'ckpt', 'bin', 'npy', 'npz', 'onnx', 'h5', 'hdf5', 'keras'] as const;
+export const CHECKPOINT_EXTENSIONS = ['safetensors', 'gguf', 'pt', 'pth', 'th', 'ckpt', 'bin', 'npy', 'npz', 'onnx', 'h5', 'hdf5', 'keras', 'tflite'] as const;
 /** Trainers write in place: wait until a file has stopped changing. */
 const SETTLE_MS = 1000;
 

@@ -19,7 +19,7 @@ export type Method = keyof Requests;
 
 /** Python in files and in unsaved editors. Not `git:` and other views on the same text: findings would show twice. */
 export const DOCUMENTS = ['file', 'untitled', 'vscode-vfs'].map((scheme) => ({ scheme, language: 'python' }));
-const WATCHED = ['**/*.{safetensors,gguf,pt,pth,th,bin,ckpt,npy,npz,onnx,h5,hdf5,keras}', '**/*.index.json', '**/bitlens.json', '**/*.recipe.json', '**/*.py'];
+const WATCHED = ['**/*.{safetensors,gguf,pt,pth,th,bin,ckpt,npy,npz,onnx,h5,hdf5,keras,tflite}', '**/*.index.json', '**/bitlens.json', '**/*.recipe.json', '**/*.py'];
 
 /** Loaded with the first start and after `activate` has returned: it is most of what activation would otherwise take. */
 const loadLibrary = async (): Promise<typeof languageClient> => {

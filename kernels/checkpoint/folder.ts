@@ -7,7 +7,7 @@ const WELL_KNOWN = ['model.safetensors.index.json', 'model.safetensors', 'diffus
   'adapter_model.safetensors', 'pytorch_model.bin.index.json', 'pytorch_model.bin', 'diffusion_pytorch_model.bin', 'adapter_model.bin'];
 
 /** Kinds of weights file, best first. Only a folder is searched by name; what is found is still recognised by its bytes. */
-const KINDS = [/\.(safetensors|bin)\.index\.json$/i, /\.safetensors$/i, /\.gguf$/i, /\.(pt|pth|bin|th|ckpt|pkl)$/i, /\.onnx$/i, /\.(h5|hdf5|keras)$/i, /\.npz$/i];
+const KINDS = [/\.(safetensors|bin)\.index\.json$/i, /\.safetensors$/i, /\.gguf$/i, /\.(pt|pth|bin|th|ckpt|pkl)$/i, /\.onnx$/i, /\.(h5|hdf5|keras)$/i, /\.tflite$/i, /\.npz$/i];
 
 /** Files beside the weights that have a weights file's ending. */
 const NOT_WEIGHTS = /^(training_args|optimizer|scheduler|scaler|rng_state(_\d+)?|random_states_\d+)\.(bin|pt|pth|pkl)$/i;

@@ -62,5 +62,5 @@ export function refuseUnknown(head: Buffer, source: ByteSource): never {
   if (/\.safetensors$/i.test(path)) {
     refuse(path, `this is not safetensors although the name says so: a header length and "{" are expected, the file starts with ${shownBytes} (length ${declared})`, FETCH_AGAIN, { offset: declared <= BigInt(size) ? 8 : 0 });
   }
-  refuse(path, `no reader knows this file: it starts with ${shownBytes}`, 'Open a safetensors, GGUF, ONNX or HDF5 file, an index of shards (*.index.json), a PyTorch checkpoint, or numpy arrays', { offset: 0 });
+  refuse(path, `no reader knows this file: it starts with ${shownBytes}`, 'Open a safetensors, GGUF, ONNX, HDF5 or TensorFlow Lite file, an index of shards (*.index.json), a PyTorch checkpoint, or numpy arrays', { offset: 0 });
 }

@@ -8,6 +8,7 @@ import { pytorchZipReader } from './pytorch-zip';
 import type { CheckpointReader } from './reader';
 import { safetensorsReader } from './safetensors';
 import { shardIndexReader } from './sharded';
+import { tfliteReader } from './tflite/tflite';
 
 /** Every reader, in the order in which they are asked: marks that cannot be mistaken first. A new format is one file and one line here. */
-export const READERS: readonly CheckpointReader[] = [ggufReader, npyReader, hdf5Reader, safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, onnxReader, pickleReader];
+export const READERS: readonly CheckpointReader[] = [ggufReader, npyReader, hdf5Reader, tfliteReader, safetensorsReader, pytorchLegacyReader, pytorchZipReader, shardIndexReader, onnxReader, pickleReader];

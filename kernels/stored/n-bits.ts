@@ -5,7 +5,7 @@
  * numbers of the scales' type. With group indices, column k takes the scale of block `groups[k]`.
  */
 import { CheckpointError, type TensorInfo, type TensorReader } from '../checkpoint';
-import { roundTo } from './onnx-affine';
+import { roundTo } from './affine';
 import { PartNumbers } from './part-numbers';
 import type { StoredLayout } from './stored-layout';
 

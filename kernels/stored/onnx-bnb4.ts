@@ -4,7 +4,7 @@
  * FP4 of bitsandbytes.
  */
 import type { TensorInfo } from '../checkpoint';
-import { roundTo } from './onnx-affine';
+import { roundTo } from './affine';
 import { PartNumbers } from './part-numbers';
 import type { StoredLayout } from './stored-layout';
 

@@ -8,7 +8,7 @@ import { gptqLayout } from './gptq';
 import { hqqLayout } from './hqq';
 import { mxfp4ExpertsLayout } from './mxfp4-experts';
 import { nBits } from './n-bits';
-import { onnxAffine } from './onnx-affine';
+import { affine } from './affine';
 import { onnxBnb4 } from './onnx-bnb4';
 import { onnxSparse } from './onnx-sparse';
 import { packedBits } from './packed-bits';
@@ -18,7 +18,7 @@ import type { StoredLayout, ValueReader } from './stored-layout';
 
 export const LAYOUTS: readonly StoredLayout[] = [
   ggmlLayout, gptqLayout, awqLayout, packedIntegersLayout, blockFloatsLayout, mxfp4ExpertsLayout, bitsandbytesLayout, hqqLayout, scaledLayout,
-  packedBits, onnxAffine, nBits, onnxBnb4, onnxSparse,
+  packedBits, affine, nBits, onnxBnb4, onnxSparse,
 ];
 
 /**

@@ -74,6 +74,8 @@ async function openOnnx(source: ByteSource, context: ReaderContext): Promise<Che
 /** Turns the tensors of a model into those of a checkpoint: checks shapes and sizes, names them uniquely. */
 class Placer {
   private readonly names = new Set<string>();
+  /** How often a name came again. */
+  private readonly again = new Map<string, number>();
 
   constructor(private readonly source: ByteSource, private readonly context: ReaderContext, private readonly problems: ProblemList, private readonly external: ExternalFiles) {}
 
@@ -102,7 +104,12 @@ class Placer {
     let chosen = name === '' ? `unnamed at byte ${tensor.at}` : name;
     if (this.names.has(chosen) && scope.path !== '') chosen = `${scope.path}/${chosen}`;
     else if (this.names.has(chosen)) this.problems.add('questionable', `the graph has two tensors named ${shown(chosen)}; programs take the later one`, SAVE_AGAIN, { offset: tensor.at, tensor: chosen });
-    for (let count = 2; this.names.has(chosen); count++) chosen = `${chosen.replace(/ \(\d+\)$/, '')} (${count})`;
+    const plain = chosen;
+    while (this.names.has(chosen)) {
+      const count = (this.again.get(plain) ?? 1) + 1;
+      this.again.set(plain, count);
+      chosen = `${plain} (${count})`;
+    }
     this.names.add(chosen);
     return chosen;
   }

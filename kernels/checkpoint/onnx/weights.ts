@@ -221,7 +221,7 @@ function affine(node: NodeRecord, { codes, scales, zeros }: Parts, how: string, 
   const dtype = OUTPUT_TYPES.get(node.ints.get('output_dtype') ?? 0) ?? (scales.dtype === 'F16' || scales.dtype === 'BF16' ? scales.dtype : 'F32');
   return {
     parts: [codes, scales, ...(zeros ? [zeros] : [])],
-    weight: { dtype, shape, encoding: { layout: 'onnx-affine', name: `${typeName(codes)} ${grain} (${how})`, parts: { codes, scales, ...(zeros ? { zeros } : {}) }, options } },
+    weight: { dtype, shape, encoding: { layout: 'affine', name: `${typeName(codes)} ${grain} (${how})`, parts: { codes, scales, ...(zeros ? { zeros } : {}) }, options } },
   };
 }
 

@@ -9,7 +9,7 @@ export const inspect: Verb = {
   command: {
     name: 'inspect',
     summary: 'Lists what a checkpoint holds. Reads its header only, and never executes it.',
-    positionals: [{ name: 'CHECKPOINT', help: 'safetensors, GGUF, ONNX, HDF5, PyTorch or numpy file, index of shards, or a folder with one' }],
+    positionals: [{ name: 'CHECKPOINT', help: 'safetensors, GGUF, ONNX, HDF5, TFLite, PyTorch or numpy file, index of shards, or a folder with one' }],
     flags: [],
     notes: ['JSON: {format, tensors: [{name, dtype, shape, bytes}], weights: [{name, dtype, shape, bytes, format, replaces}] for quantized ones, parameters, problems: [{code, grade, message, fix, offset}], imports, metadata, path, bytes}'],
   },

@@ -12,7 +12,7 @@ export const scan: Verb = {
   command: {
     name: 'scan',
     summary: 'Measures the error of every weight (floating point, two or more dimensions) in number formats. Dimension 0 is the output channel unless the file says otherwise (ONNX).',
-    positionals: [{ name: 'CHECKPOINT', help: 'safetensors, GGUF, ONNX, HDF5, PyTorch or numpy file, index of shards, or a folder with one' }],
+    positionals: [{ name: 'CHECKPOINT', help: 'safetensors, GGUF, ONNX, HDF5, TFLite, PyTorch or numpy file, index of shards, or a folder with one' }],
     flags: [FORMATS, { name: 'scale', value: 'RULE', help: 'how scales are found', choices: ['absmax', 'mse'] }],
     notes: ['JSON: {tensors: [{name, formats: {<id>: {mse, sqnrDb, cosine, bitsPerWeight, bytes}}, best: [ids], statistics}], weights, seconds, skipped, evidence}',
       'best: the formats that no other one of the list beats at its cost (the Pareto set), by ascending bits per weight.',

@@ -13,6 +13,7 @@ import { gguf } from './gguf-file';
 import { build, call, dict, floats, global, list, ordered, pickle, rawBytes, storage, tensorV2, torchLegacy, torchZip, tuple, zip, made, type Py } from './pickles';
 import { npy } from './numpy-files';
 import { block, graph, initializer, int, intAttribute, model, node, tensor, varint } from './onnx-files';
+import { tfliteModel } from './tflite-files';
 import { MemorySource, openBytes, randomFrom, safetensors } from './support';
 
 /**
@@ -109,6 +110,13 @@ const FORMATS: Record<string, Format> = {
   },
   hdf5: {
     seeds: () => [...fromData('hdf5/libver_earliest.h5', 'hdf5/libver_latest.h5')],
+    mutate: addressMutation,
+  },
+  tflite: {
+    seeds: () => [tfliteModel([
+      { name: 'w', type: 9, shape: [2, 3], data: Buffer.alloc(6, 0x7b), scales: [0.5, 2], zeros: [0, 1], axis: 0 }, { name: 'b', type: 0, shape: [2], data: floats(1, 2) }, { name: 'x', type: 0, shape: [1, 3], data: null },
+      { name: 'q', type: 17, shape: [3], data: Buffer.from([0x21, 0x0f]), scales: [1], zeros: [0], axis: 0 }, { name: 'd', type: 9, shape: [1, 1, 1, 2], data: Buffer.alloc(2, 9), scales: [1, 2], zeros: [], axis: 3 },
+    ], [{ code: 4, inputs: [2, 4] }])],
     mutate: addressMutation,
   },
   'index.json': {

@@ -1,5 +1,5 @@
 /**
- * DequantizeLinear (https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html): y = (x - zero point) x scale in float32, rounded
+ * DequantizeLinear of ONNX (https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html): y = (x - zero point) x scale in float32, rounded
  * to the type of y where that is shorter. One scale for the tensor, for each index along `axis`, or for each `block` of them.
  */
 import { DTYPE_BITS, type TensorInfo } from '../checkpoint';
@@ -7,8 +7,8 @@ import { decodeFloats, encodeFloats } from '../numerics/codecs';
 import { PartNumbers } from './part-numbers';
 import type { StoredLayout } from './stored-layout';
 
-export const onnxAffine: StoredLayout = {
-  id: 'onnx-affine',
+export const affine: StoredLayout = {
+  id: 'affine',
   open(tensor, reader) {
     const { codes, scales, zeros } = tensor.encoding!.parts as Readonly<Record<string, TensorInfo | undefined>>;
     const axis = Number(tensor.encoding!.options!.axis);
