@@ -3,6 +3,7 @@
  * everything else is one of the classes here. What is not known is an {@link UnknownValue} with its reason, and what is
  * one of several things (after a branch on something unknown) is a {@link Choice}.
  */
+import type { OnnxType } from '../../../kernels/graph/onnx-types';
 import type { SourceSpan } from '../module-tree';
 import type { Definition, Expr, Stmt } from '../syntax/ast';
 import type { TorchModuleSpec } from '../torch/table';
@@ -134,7 +135,7 @@ export class Tensor {
 /** The values of a tensor as a value of a graph. */
 export interface TracedValue {
   readonly name: string;
-  readonly type: import('../../../kernels/graph/onnx-types').OnnxType;
+  readonly type: OnnxType;
   readonly dims: readonly Whole[];
   /** The last dimension of the graph's value, which `dims` leaves out, holds real and imaginary part. */
   readonly complex: boolean;
