@@ -70,7 +70,7 @@ export function refuseTarget(checkpoint: Checkpoint, file: string): void {
 }
 
 /** Disk and header errors are about the user's input and say what to do; cancelling stays cancelling. */
-async function asJobError<T>(target: string, work: () => Promise<T>): Promise<T> {
+export async function asJobError<T>(target: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -204,7 +204,7 @@ async function writeConfigBeside(target: string, config: string): Promise<string
  * Opens the file as any reader would and compares every tensor with what was to be written, byte for byte; and every packed
  * weight, recognised and decoded as in any checkpoint, with the values that the trial measured.
  */
-async function verify(file: string, target: string, entries: readonly SafetensorsEntry[], packed: readonly PackableWeight[], entryContext: EntryContext, context: JobContext): Promise<void> {
+export async function verify(file: string, target: string, entries: readonly SafetensorsEntry[], packed: readonly PackableWeight[], entryContext: EntryContext, context: JobContext): Promise<void> {
   const written = await openCheckpoint(file);
   const byName = new Map(written.tensors.map((tensor) => [tensor.name, tensor]));
   const wrong = (name: string): never => { throw new JobError(`${target} does not read back as it was written (${name}); the disk or the memory may be failing. Delete it and try again`); };

@@ -222,6 +222,25 @@ export interface CompareResult {
   readonly seconds: number;
 }
 
+/** A checkpoint to write again as safetensors. */
+export interface ConvertParams {
+  readonly checkpoint: string;
+  readonly path: string;
+  /** Type of floating-point tensors; absent: each keeps its own. */
+  readonly dtype?: 'F32' | 'F16' | 'BF16';
+}
+export interface ConvertResult {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly verifiedTensors: number;
+  /** Quantized weights that were written as the values they stand for. */
+  readonly decoded: number;
+  /** Tensors whose values cannot be read. */
+  readonly left: readonly string[];
+  readonly seconds: number;
+}
+
 /** Every job kind with its parameters and result. */
 export interface JobTypes {
   scan: { params: ScanParams; result: ScanResult };
@@ -229,6 +248,7 @@ export interface JobTypes {
   allocate: { params: AllocateParams; result: AllocateResult };
   quantize: { params: QuantizeParams; result: QuantizeResult };
   compare: { params: CompareParams; result: CompareResult };
+  convert: { params: ConvertParams; result: ConvertResult };
 }
 export type JobKind = keyof JobTypes;
 

@@ -1,6 +1,7 @@
 /** Every job the kernel process can run, by kind. */
 import { allocateJob } from './allocate';
 import { compareJob } from './compare';
+import { convertJob } from './convert';
 import { detailJob } from './detail';
 import type { Job, JobKind } from './job';
 import { quantizeJob } from './quantize';
@@ -12,4 +13,5 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   allocate: allocateJob,
   quantize: quantizeJob,
   compare: compareJob,
+  convert: convertJob,
 };

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
-import { JobCancelled, type JobProgress, type WeightScan } from '../../kernels/jobs/job';
+import { JobCancelled, type ConvertResult, type JobProgress, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import { listedFormats } from '../../kernels/formats/registry';
@@ -346,6 +346,16 @@ export class AnalysisService {
       seconds: (performance.now() - started) / 1000,
       evidence: weightEvidence(checkpoint, request.scaleRule ?? 'absmax', { scans, skipped }),
     };
+  }
+
+  /**
+   * Writes a checkpoint of any format as safetensors, reads it back and compares.
+   *
+   * @throws UserError for a refused checkpoint; JobError when it cannot be written.
+   */
+  async convert(file: string, request: { readonly out: string; readonly dtype?: 'F32' | 'F16' | 'BF16' }, options: RunOptions = {}): Promise<ConvertResult> {
+    const checkpoint = await this.openForUser(file, options.signal);
+    return this.options.kernel.run('convert', { checkpoint: checkpoint.path, path: path.resolve(request.out), ...(request.dtype ? { dtype: request.dtype } : {}) }, options);
   }
 
   /**

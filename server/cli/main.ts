@@ -3,6 +3,7 @@ import { createAnalysis } from '../analysis/create';
 import { runCommandLine } from './run';
 import { allocate } from './verbs/allocate';
 import { check } from './verbs/check';
+import { convert } from './verbs/convert';
 import { diff } from './verbs/diff';
 import { formats } from './verbs/formats';
 import { inspect } from './verbs/inspect';
@@ -13,4 +14,4 @@ import { report } from './verbs/report';
 import { rules } from './verbs/rules';
 import { scan } from './verbs/scan';
 
-runCommandLine({ verbs: [inspect, layers, check, scan, allocate, quantize, diff, report, formats, methods, rules], createAnalysis });
+runCommandLine({ verbs: [inspect, layers, check, scan, allocate, quantize, convert, diff, report, formats, methods, rules], createAnalysis });

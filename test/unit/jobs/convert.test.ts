@@ -1,0 +1,42 @@
+/** A checkpoint written again as safetensors: the same values, quantized weights as what they stand for, types as asked. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import test from 'node:test';
+import { modelTensors, openCheckpoint } from '../../../kernels/checkpoint';
+import { convertJob } from '../../../kernels/jobs/convert';
+import { JobError } from '../../../kernels/jobs/job';
+import { repositoryRoot } from '../../support/data';
+import { inlineJobContext } from '../../support/inline-job-context';
+import { temporaryFolder, temporarySafetensors } from '../../support/temporary-safetensors';
+import { valuesOfModelTensor } from '../layouts/values';
+
+test('quantized weights become values under their model\'s name; everything else stays', async (t) => {
+  const source = path.join(repositoryRoot, 'test/fixtures/layouts/gptq-4bit.safetensors');
+  const out = path.join(temporaryFolder(t), 'plain.safetensors');
+  const result = await convertJob.run({ checkpoint: source, path: out }, inlineJobContext());
+  assert.deepEqual([result.verifiedTensors, result.decoded, result.left], [2, 1, []]);
+  const [before, after] = [await openCheckpoint(source), await openCheckpoint(out)];
+  assert.equal(after.derived, undefined);
+  assert.ok(after.metadata.every(([key]) => key !== 'quantization_config'));
+  for (const tensor of modelTensors(before)) {
+    assert.deepEqual(valuesOfModelTensor(after, after.tensors.find(({ name }) => name === tensor.name)!), valuesOfModelTensor(before, tensor), tensor.name);
+  }
+});
+
+test('floating-point tensors take another type, integers keep theirs', async (t) => {
+  const file = await temporarySafetensors(t, [
+    { name: 'w', shape: [2, 2], values: Float32Array.of(1, -2.5, 1e-3, 65504) }, { name: 'n', shape: [2], dtype: 'I32', values: new Uint8Array(8) },
+  ]);
+  const out = path.join(temporaryFolder(t), 'half.safetensors');
+  await convertJob.run({ checkpoint: file, path: out, dtype: 'F16' }, inlineJobContext());
+  assert.deepEqual((await openCheckpoint(out)).tensors.map(({ name, dtype }) => [name, dtype]), [['w', 'F16'], ['n', 'I32']]);
+  await assert.rejects(convertJob.run({ checkpoint: file, path: file }, inlineJobContext()), (error) => error instanceof JobError);
+});
+
+test('a cancelled conversion leaves nothing behind', async (t) => {
+  const file = await temporarySafetensors(t, [{ name: 'w', shape: [64, 64], values: new Float32Array(4096) }]);
+  const out = path.join(temporaryFolder(t), 'x.safetensors');
+  await assert.rejects(convertJob.run({ checkpoint: file, path: out }, inlineJobContext({ cancelAfterPolls: 0 })), /cancelled/);
+  assert.equal(existsSync(out), false);
+});
