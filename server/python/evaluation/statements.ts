@@ -1,6 +1,6 @@
 /** Running statements. A branch on something unknown runs both ways and merges; see {@link Machine.fork}. */
 import { spanOf, type Expr, type Handler, type Pattern, type Stmt } from '../syntax/ast';
-import { BoundMethod, Builtin, Choice, Instance, Partial, PropertyValue, PyClass, PyDict, PyFunction, PyList, PyTuple, UnknownValue, sameValue, type Value } from '../values/values';
+import { BoundMethod, Builtin, Choice, Instance, Partial, PropertyValue, PyClass, PyDict, PyFunction, PyList, PyTuple, Tensor, UnknownValue, sameValue, type Value } from '../values/values';
 import { getAttribute, setAttribute, deleteAttribute } from './attributes';
 import { callValue } from './calls';
 import { defineClass } from './classes';
@@ -136,7 +136,9 @@ function executeAugmented(machine: Machine, node: Extract<Stmt, { kind: 'augment
     assign(machine, node.target, current, env);
     return NORMAL;
   }
-  assign(machine, node.target, binary(machine, node.operator, current, value, node.target, true), env);
+  // In place a tensor stays the object it is, with its shape; where its numbers are known they are computed anew.
+  const inPlace = current instanceof Tensor && current.shape !== null && current.data === null;
+  assign(machine, node.target, inPlace ? current : binary(machine, node.operator, current, value, node.target, true), env);
   return NORMAL;
 }
 
