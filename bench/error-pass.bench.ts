@@ -29,7 +29,7 @@ function fill(ops: KernelOps): void {
 /** One error pass over the whole tile. */
 function pass(ops: KernelOps, id: string, rule: ScaleRule, size: number): () => void {
   const format = parseFormat(id) as BlockScaledFormat;
-  return () => ops.blockErrors({ element: format.element, storage: format.scaleStorage, rule, outer: 1 }, 0, TILE_WEIGHTS / size, size, { squared: 0, cross: 0 }, null);
+  return () => ops.blockErrors({ element: format.element, storage: format.scaleStorage, rule, outer: 1 }, 0, TILE_WEIGHTS / size, size, { squared: 0, power: 0 }, null);
 }
 
 const rate = (milliseconds: number): number => TILE_WEIGHTS / milliseconds / 1e6;

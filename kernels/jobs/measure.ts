@@ -87,7 +87,7 @@ export async function measureWeights(checkpoint: Checkpoint, requests: readonly 
     const [errors, scales] = [measured[i]!.errors, measured[i]!.scales];
     return {
       ...measured[i]!,
-      errors: formats.map((format) => (streamed.includes(format) ? errors[streamed.indexOf(format)]! : bands[i]![held.indexOf(format)]!.flat().reduce(addSums, { squared: 0, cross: 0 }))),
+      errors: formats.map((format) => (streamed.includes(format) ? errors[streamed.indexOf(format)]! : bands[i]![held.indexOf(format)]!.flat().reduce(addSums, { squared: 0, power: 0 }))),
       scales: formats.map((format) => (streamed.includes(format) ? scales[streamed.indexOf(format)]! : null)),
     };
   });
@@ -97,7 +97,7 @@ export async function measureWeights(checkpoint: Checkpoint, requests: readonly 
 const HELD_CREDIT = 8;
 
 function addSums(a: ErrorSums, b: ErrorSums): ErrorSums {
-  return { squared: a.squared + b.squared, cross: a.cross + b.cross };
+  return { squared: a.squared + b.squared, power: a.power + b.power };
 }
 
 /** A weight that several tasks share, from pass to pass. */

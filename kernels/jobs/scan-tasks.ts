@@ -88,14 +88,14 @@ export function blockScaled(format: NumberFormat): BlockScaledFormat {
 
 /** Adds up tiles in order. */
 export function totalErrors(tiles: readonly TileErrors[], formats: number): { one: number; six: number; errors: ErrorSums[] } {
-  const errors = Array.from({ length: formats }, () => ({ squared: 0, cross: 0 }));
+  const errors = Array.from({ length: formats }, () => ({ squared: 0, power: 0 }));
   let [one, six] = [0, 0];
   for (const tile of tiles) {
     one += tile.one;
     six += tile.six;
     tile.errors.forEach((sums, i) => {
       errors[i]!.squared += sums.squared;
-      errors[i]!.cross += sums.cross;
+      errors[i]!.power += sums.power;
     });
   }
   return { one, six, errors };

@@ -138,7 +138,7 @@ function tileErrors(loader: TileLoader, layout: WeightLayout, tile: Tile, each: 
     return ops.pieceErrors(format.element, 0, tile.length, long.scales[block]!, long.zeroPoints?.[block] ?? 0);
   }
   if (format.granularity === null) return ops.pieceErrors(format.element, 0, tile.length, 1, 0);
-  const sums: ErrorSums = { squared: 0, cross: 0 };
+  const sums: ErrorSums = { squared: 0, power: 0 };
   const { outer } = each;
   if (!outer || outer.length === 1) {
     runErrors(ops, layout, each, 0, tile.length, outer?.[0] ?? 1, sums, poll);

@@ -79,7 +79,7 @@ export function referenceOps(): KernelOps {
         });
         const best = tried[bestClip(tried.map((each) => each.squared))]!;
         sums.squared += best.squared;
-        sums.cross += best.cross;
+        sums.power += best.power;
         if (sink) {
           sink.scales[sink.at] = best.scale;
           if (sink.zeroPoints) sink.zeroPoints[sink.at] = best.zeroPoint;

@@ -10,6 +10,7 @@ import { TILE_WEIGHTS } from '../formats/blocks';
 import { MAX_CODEBOOK, thresholdCells } from '../formats/codebook';
 import type { CodebookElement, Element, ScaleStorage } from '../formats/format';
 import { MINIFLOAT_DTYPES } from '../numerics/codecs';
+import { hasExactPower } from './errors.ref';
 import { decodeTable } from '../numerics/minifloat';
 import type { KernelOps } from './ops';
 
@@ -27,8 +28,8 @@ interface Exports {
   ranges(at: number, runs: number, size: number, minima: number, maxima: number): void;
   sum(at: number, length: number): number;
   histogram(at: number, length: number, low: number, high: number, counts: number, bins: number): void;
-  configure(kind: number, low: number, high: number, divisor: number, mantissaBits: number, minExponent: number, storage: number, outer: number): void;
-  codebook(thresholds: number, values: number, cells: number): void;
+  configure(kind: number, low: number, high: number, divisor: number, mantissaBits: number, minExponent: number, storage: number, outer: number, exactPower: boolean): void;
+  codebook(thresholds: number, values: number, cells: number, count: number): void;
   pieceErrors(at: number, length: number, scale: number, zeroPoint: number, out: number): void;
   blockErrors(at: number, blocks: number, size: number, clips: number, clipCount: number, out: number, scales: number, zeroPoints: number, room: number): void;
 }
@@ -128,8 +129,8 @@ export async function wasmOps(guard = 0): Promise<WasmOps> {
     book = element;
     const { values: entries, thresholds } = element;
     if (entries.length <= SHORT_BOOK) {
-      const steps = new Float32Array(buffer, thresholdsAt, 4 * (SHORT_BOOK - 1)).fill(NaN);
-      const changes = new Uint32Array(buffer, bookAt, 4 * SHORT_BOOK).fill(0);
+      const steps = new Float32Array(buffer, thresholdsAt, 4 * thresholds.length);
+      const changes = new Uint32Array(buffer, bookAt, 4 * entries.length);
       const bits = new Uint32Array(entries.slice().buffer);
       changes.fill(bits[0]!, 0, 4);
       thresholds.forEach((threshold, i) => {
@@ -141,13 +142,13 @@ export async function wasmOps(guard = 0): Promise<WasmOps> {
       new Float32Array(buffer, bookAt, entries.length).set(entries);
       new Uint16Array(buffer, cellsAt, CELLS + 1).set(thresholdCells(thresholds));
     }
-    wasm.codebook(thresholdsAt, bookAt, cellsAt);
+    wasm.codebook(thresholdsAt, bookAt, cellsAt, thresholds.length);
   };
 
   const configure = (element: Element, storage: ScaleStorage, outer: number): void => {
     const set = (kind: number, low: number, high: number, mantissaBits: number, minExponent: number): void => {
       // A plain cast has no scale: dividing by infinity gives zero, which is stored as 1.
-      wasm.configure(kind, low, high, element.divisor ?? Infinity, mantissaBits, minExponent, STORAGE[storage], outer);
+      wasm.configure(kind, low, high, element.divisor ?? Infinity, mantissaBits, minExponent, STORAGE[storage], outer, hasExactPower(element));
     };
     if (element.kind === 'int') {
       set(element.symmetric ? KIND.symmetric : KIND.asymmetric, element.low, element.high, 0, 0);
@@ -192,11 +193,11 @@ export async function wasmOps(guard = 0): Promise<WasmOps> {
     blockErrors({ element, storage, rule, outer }, start, blocks, size, sums, sink) {
       configure(element, storage, outer);
       out[0] = sums.squared;
-      out[1] = sums.cross;
+      out[1] = sums.power;
       const clips = rule === 'mse' && element.divisor !== null ? CLIP_FRACTIONS.length : 1;
       wasm.blockErrors(valuesAt + 4 * start, blocks, size, clipsAt, clips, outAt, sink ? firstAt : 0, sink?.zeroPoints ? secondAt : 0, outAt + 64);
       sums.squared = out[0]!;
-      sums.cross = out[1]!;
+      sums.power = out[1]!;
       if (!sink) return;
       sink.scales.set(firstFloats.subarray(0, blocks), sink.at);
       sink.zeroPoints?.set(secondInts.subarray(0, blocks), sink.at);
@@ -205,7 +206,7 @@ export async function wasmOps(guard = 0): Promise<WasmOps> {
     pieceErrors(element, start, length, scale, zeroPoint) {
       configure(element, 'f32', 1);
       wasm.pieceErrors(valuesAt + 4 * start, length, scale, zeroPoint, outAt);
-      return { squared: out[0]!, cross: out[1]! };
+      return { squared: out[0]!, power: out[1]! };
     },
     histogram(length, low, high, counts) {
       if (counts.length > MOST_BINS) throw new RangeError(`at most ${MOST_BINS} bins`);

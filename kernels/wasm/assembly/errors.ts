@@ -34,19 +34,23 @@ let leastExponent: i32 = 0;
 let storage: i32 = 0;
 /** The scale above the block scales. */
 let outer: f32 = 1;
+/** Add squares of dequantized values in float64, because squares of codes would leave float32. */
+let exactPower: bool = false;
 /** Mantissa bits that wide floats drop. */
 let dropped: i32 = 16;
 // Codebooks: thresholds, values (both float32) and, for each upper half of an ordered float32, how many thresholds lie below (uint16).
 let thresholds: usize = 0;
 let values: usize = 0;
 let cells: usize = 0;
+let thresholdCount: i32 = 0;
 
 /** The sums of the last run. */
 let squared: f64 = 0;
-let cross: f64 = 0;
+/** Sum of the squares of the dequantized values. */
+let codePower: f64 = 0;
 
 /** For floats, `highest` is the largest value. */
-export function configure(kind_: i32, low: f32, high: f32, divisor_: f32, mantissaBits: i32, minExponent: i32, storage_: i32, outer_: f32): void {
+export function configure(kind_: i32, low: f32, high: f32, divisor_: f32, mantissaBits: i32, minExponent: i32, storage_: i32, outer_: f32, exactPower_: bool): void {
   kind = kind_;
   lowest = low;
   highest = high;
@@ -55,14 +59,16 @@ export function configure(kind_: i32, low: f32, high: f32, divisor_: f32, mantis
   leastExponent = (minExponent + 127) << 23;
   storage = storage_;
   outer = outer_;
+  exactPower = exactPower_;
   dropped = 23 - mantissaBits;
 }
 
 /**
- * Places of the codebook. A short one: at `thresholds_` 15 vectors of equal lanes (NaN beyond the last threshold), at `values_` the
- * first value and then 15 vectors with the bits that change from each value to the next. A long one: plain arrays.
+ * Places of the codebook. A short one: at `thresholds_` a vector of equal lanes for each threshold, at `values_` the first value and
+ * then vectors with the bits that change from each value to the next. A long one: plain arrays.
  */
-export function codebook(thresholds_: usize, values_: usize, cells_: usize): void {
+export function codebook(thresholds_: usize, values_: usize, cells_: usize, count: i32): void {
+  thresholdCount = count;
   thresholds = thresholds_;
   values = values_;
   cells = cells_;
@@ -84,28 +90,6 @@ function wideVector(x: v128, most: v128, least: v128, drop: i32): v128 {
   const clamped = f32x4.pmax(f32x4.pmin(x, most), least);
   const odd = v128.and(i32x4.shr_u(clamped, drop), i32x4.splat(1));
   return v128.and(i32x4.add(i32x4.add(clamped, i32x4.splat((1 << (drop - 1)) - 1)), odd), i32x4.splat(-1 << drop));
-}
-
-/** The value of each lane in a codebook of up to 16: starting from the first value, each threshold reached flips the bits that change there. */
-// @ts-ignore: decorator
-@inline
-function shortBookVector(t: v128): v128 {
-  let value = v128.load(values);
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds)), v128.load(values, 16)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 16)), v128.load(values, 32)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 32)), v128.load(values, 48)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 48)), v128.load(values, 64)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 64)), v128.load(values, 80)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 80)), v128.load(values, 96)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 96)), v128.load(values, 112)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 112)), v128.load(values, 128)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 128)), v128.load(values, 144)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 144)), v128.load(values, 160)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 160)), v128.load(values, 176)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 176)), v128.load(values, 192)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 192)), v128.load(values, 208)));
-  value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 208)), v128.load(values, 224)));
-  return v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds, 224)), v128.load(values, 240)));
 }
 
 /** The value of t in a long codebook: the cell of its upper 16 bits bounds the search. */
@@ -134,29 +118,45 @@ function longBookVector(t: v128): v128 {
   return f32x4.replace_lane(value, 3, longBookValue(f32x4.extract_lane(t, 3)));
 }
 
-// The loops below are written once and compiled for each element kind and for "with cross" or "without": a type argument
-// is the only compile-time switch there is. Kinds: i8 symmetric, u8 asymmetric, f32 float, f64 wide float, i16 short codebook, u16 long
-// codebook. Sums: i32 both, u32 squares only.
+// The loops below are written once and compiled for each element kind K, kind of sums S and kind of quotient D: a type argument is
+// the only compile-time switch there is.
+// K: i8 symmetric, u8 asymmetric, f32 float, f64 wide float, i16 short codebook, u16 long codebook.
+// S: i32 squares and power of the codes, u32 squares only, f64 squares and power in float64.
+// D: i32 division, u32 multiplication by an exact inverse (powers of two).
 
-/** The dequantized values of four weights. */
+/** Codes whose squares are summed in float32 before they are added in float64. */
+const CHUNK: i32 = 128;
+
 // @ts-ignore: decorator
 @inline
-function dequantized<K>(x: v128, step: v128, zero: v128, low: v128, high: v128, shift: v128, floor: v128): v128 {
-  if (isFloat<K>()) {
-    if (sizeof<K>() == 8) return f32x4.mul(wideVector(f32x4.div(x, step), high, low, dropped), step);
-    return f32x4.mul(floatVector(f32x4.div(x, step), high, low, shift, floor), step);
-  }
-  if (sizeof<K>() == 2) {
-    if (isSigned<K>()) return f32x4.mul(shortBookVector(f32x4.div(x, step)), step);
-    return f32x4.mul(longBookVector(f32x4.div(x, step)), step);
-  }
-  const code = f32x4.nearest(f32x4.div(x, step));
-  if (isSigned<K>()) return f32x4.mul(f32x4.pmin(f32x4.pmax(code, low), high), step);
-  return f32x4.mul(f32x4.sub(f32x4.pmin(f32x4.pmax(f32x4.add(code, zero), low), high), zero), step);
+function quotient<D>(x: v128, step: v128, inverse: v128): v128 {
+  if (isSigned<D>()) return f32x4.div(x, step);
+  return f32x4.mul(x, inverse);
 }
 
-function runAs<K, S>(ptr: usize, length: i32, scale: f32, zeroPoint: f32): void {
+/** The value before scaling of four quotients. */
+// @ts-ignore: decorator
+@inline
+function element<K>(t: v128, zero: v128, low: v128, high: v128, shift: v128, floor: v128): v128 {
+  if (isFloat<K>()) {
+    if (sizeof<K>() == 8) return wideVector(t, high, low, dropped);
+    return floatVector(t, high, low, shift, floor);
+  }
+  if (sizeof<K>() == 2) return longBookVector(t);
+  if (isSigned<K>()) return f32x4.pmin(f32x4.pmax(f32x4.nearest(t), low), high);
+  return f32x4.sub(f32x4.pmin(f32x4.pmax(f32x4.add(f32x4.nearest(t), zero), low), high), zero);
+}
+
+/** Ones in the first `rest` lanes. */
+// @ts-ignore: decorator
+@inline
+function firstLanes(rest: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(rest));
+}
+
+function runAs<K, S, D>(ptr: usize, length: i32, scale: f32, zeroPoint: f32): void {
   const step = f32x4.splat(scale);
+  const inverse = f32x4.splat(1 / scale);
   const zero = f32x4.splat(zeroPoint);
   const low = f32x4.splat(lowest);
   const high = f32x4.splat(highest);
@@ -164,61 +164,202 @@ function runAs<K, S>(ptr: usize, length: i32, scale: f32, zeroPoint: f32): void 
   const floor = i32x4.splat(leastExponent);
   let squareLow = f64x2.splat(0);
   let squareHigh = f64x2.splat(0);
-  let crossLow = f64x2.splat(0);
-  let crossHigh = f64x2.splat(0);
+  let powerLow = f64x2.splat(0);
+  let powerHigh = f64x2.splat(0);
   let at = ptr;
-  // Two vectors a turn; each adds to the same lanes, in order.
-  const pairs = ptr + (<usize>(length & ~7) << 2);
-  for (; at < pairs; at += 32) {
-    const x = v128.load(at);
-    const next = v128.load(at, 16);
-    const e = f32x4.sub(x, dequantized<K>(x, step, zero, low, high, shift, floor));
-    const f = f32x4.sub(next, dequantized<K>(next, step, zero, low, high, shift, floor));
-    const eLow = f64x2.promote_low_f32x4(e);
-    const eHigh = promoteHigh(e);
-    const fLow = f64x2.promote_low_f32x4(f);
-    const fHigh = promoteHigh(f);
-    squareLow = f64x2.add(f64x2.add(squareLow, f64x2.mul(eLow, eLow)), f64x2.mul(fLow, fLow));
-    squareHigh = f64x2.add(f64x2.add(squareHigh, f64x2.mul(eHigh, eHigh)), f64x2.mul(fHigh, fHigh));
-    if (isSigned<S>()) {
-      crossLow = f64x2.add(f64x2.add(crossLow, f64x2.mul(f64x2.promote_low_f32x4(x), eLow)), f64x2.mul(f64x2.promote_low_f32x4(next), fLow));
-      crossHigh = f64x2.add(f64x2.add(crossHigh, f64x2.mul(promoteHigh(x), eHigh)), f64x2.mul(promoteHigh(next), fHigh));
+  for (let left = length; left > 0; left -= CHUNK) {
+    const part = min<i32>(left, CHUNK);
+    let power = f32x4.splat(0);
+    // Two vectors a turn; each adds to the same lanes, in order.
+    const pairs = at + (<usize>(part & ~7) << 2);
+    for (; at < pairs; at += 32) {
+      const x = v128.load(at);
+      const next = v128.load(at, 16);
+      const c = element<K>(quotient<D>(x, step, inverse), zero, low, high, shift, floor);
+      const d = element<K>(quotient<D>(next, step, inverse), zero, low, high, shift, floor);
+      const y = f32x4.mul(c, step);
+      const z = f32x4.mul(d, step);
+      const e = f32x4.sub(x, y);
+      const f = f32x4.sub(next, z);
+      squareLow = addSquares(addSquares(squareLow, f64x2.promote_low_f32x4(e)), f64x2.promote_low_f32x4(f));
+      squareHigh = addSquares(addSquares(squareHigh, promoteHigh(e)), promoteHigh(f));
+      if (isFloat<S>()) {
+        powerLow = addSquares(addSquares(powerLow, f64x2.promote_low_f32x4(y)), f64x2.promote_low_f32x4(z));
+        powerHigh = addSquares(addSquares(powerHigh, promoteHigh(y)), promoteHigh(z));
+      } else if (isSigned<S>()) {
+        power = f32x4.add(f32x4.add(power, f32x4.mul(c, c)), f32x4.mul(d, d));
+      }
     }
-  }
-  for (let rest = length & 7; rest > 0; rest -= 4) {
-    const x = rest >= 4 ? v128.load(at) : partialVector(at, rest, 0);
-    const e = f32x4.sub(x, dequantized<K>(x, step, zero, low, high, shift, floor));
-    const eLow = f64x2.promote_low_f32x4(e);
-    const eHigh = promoteHigh(e);
-    squareLow = f64x2.add(squareLow, f64x2.mul(eLow, eLow));
-    squareHigh = f64x2.add(squareHigh, f64x2.mul(eHigh, eHigh));
-    if (isSigned<S>()) {
-      crossLow = f64x2.add(crossLow, f64x2.mul(f64x2.promote_low_f32x4(x), eLow));
-      crossHigh = f64x2.add(crossHigh, f64x2.mul(promoteHigh(x), eHigh));
+    for (let rest = part & 7; rest > 0; rest -= 4) {
+      const x = rest >= 4 ? v128.load(at) : partialVector(at, rest, 0);
+      let c = element<K>(f32x4.div(x, step), zero, low, high, shift, floor);
+      let e = f32x4.sub(x, f32x4.mul(c, step));
+      if (rest < 4) {
+        c = v128.and(c, firstLanes(rest));
+        e = v128.and(e, firstLanes(rest));
+      }
+      squareLow = addSquares(squareLow, f64x2.promote_low_f32x4(e));
+      squareHigh = addSquares(squareHigh, promoteHigh(e));
+      if (isFloat<S>()) {
+        powerLow = addSquares(powerLow, f64x2.promote_low_f32x4(f32x4.mul(c, step)));
+        powerHigh = addSquares(powerHigh, promoteHigh(f32x4.mul(c, step)));
+      } else if (isSigned<S>()) {
+        power = f32x4.add(power, f32x4.mul(c, c));
+      }
+      at += 16;
     }
-    at += 16;
+    if (!isFloat<S>() && isSigned<S>()) {
+      powerLow = f64x2.add(powerLow, f64x2.promote_low_f32x4(power));
+      powerHigh = f64x2.add(powerHigh, promoteHigh(power));
+    }
   }
   squared = laneTotal(squareLow, squareHigh);
-  if (isSigned<S>()) cross = laneTotal(crossLow, crossHigh);
+  if (isFloat<S>()) codePower = laneTotal(powerLow, powerHigh);
+  else if (isSigned<S>()) codePower = laneTotal(powerLow, powerHigh) * <f64>scale * <f64>scale;
 }
 
-/** Sets `squared` and, with S = i32, `cross` for `length` values with one scale. */
+// @ts-ignore: decorator
+@inline
+function squareOf(x: v128): v128 {
+  return f64x2.mul(x, x);
+}
+
+// @ts-ignore: decorator
+@inline
+function addSquares(sum: v128, e: v128): v128 {
+  return f64x2.add(sum, squareOf(e));
+}
+
+/**
+ * The loop for codebooks of at most 16 values, 16 weights a turn: starting from the first value, each threshold reached flips the
+ * bits in which the next value differs.
+ */
+function runShortBook<S>(ptr: usize, length: i32, scale: f32): void {
+  const step = f32x4.splat(scale);
+  const first = v128.load(values);
+  const last = thresholds + (<usize>thresholdCount << 4);
+  const distance = values + 16 - thresholds;
+  let squareLow = f64x2.splat(0);
+  let squareHigh = f64x2.splat(0);
+  let powerLow = f64x2.splat(0);
+  let powerHigh = f64x2.splat(0);
+  let at = ptr;
+  for (let left = length; left > 0; left -= CHUNK) {
+    const part = min<i32>(left, CHUNK);
+    let power = f32x4.splat(0);
+    const fours = at + (<usize>(part & ~15) << 2);
+    for (; at < fours; at += 64) {
+      const s = f32x4.div(v128.load(at), step);
+      const t = f32x4.div(v128.load(at, 16), step);
+      const u = f32x4.div(v128.load(at, 32), step);
+      const v = f32x4.div(v128.load(at, 48), step);
+      let a = first;
+      let b = first;
+      let c = first;
+      let d = first;
+      for (let k = thresholds; k < last; k += 16) {
+        const threshold = v128.load(k);
+        const change = v128.load(k + distance);
+        a = v128.xor(a, v128.and(f32x4.ge(s, threshold), change));
+        b = v128.xor(b, v128.and(f32x4.ge(t, threshold), change));
+        c = v128.xor(c, v128.and(f32x4.ge(u, threshold), change));
+        d = v128.xor(d, v128.and(f32x4.ge(v, threshold), change));
+      }
+      let e = f32x4.sub(v128.load(at), f32x4.mul(a, step));
+      squareLow = addSquares(squareLow, f64x2.promote_low_f32x4(e));
+      squareHigh = addSquares(squareHigh, promoteHigh(e));
+      e = f32x4.sub(v128.load(at, 16), f32x4.mul(b, step));
+      squareLow = addSquares(squareLow, f64x2.promote_low_f32x4(e));
+      squareHigh = addSquares(squareHigh, promoteHigh(e));
+      e = f32x4.sub(v128.load(at, 32), f32x4.mul(c, step));
+      squareLow = addSquares(squareLow, f64x2.promote_low_f32x4(e));
+      squareHigh = addSquares(squareHigh, promoteHigh(e));
+      e = f32x4.sub(v128.load(at, 48), f32x4.mul(d, step));
+      squareLow = addSquares(squareLow, f64x2.promote_low_f32x4(e));
+      squareHigh = addSquares(squareHigh, promoteHigh(e));
+      if (isFloat<S>()) {
+        powerLow = addSquares(addSquares(powerLow, f64x2.promote_low_f32x4(f32x4.mul(a, step))), f64x2.promote_low_f32x4(f32x4.mul(b, step)));
+        powerHigh = addSquares(addSquares(powerHigh, promoteHigh(f32x4.mul(a, step))), promoteHigh(f32x4.mul(b, step)));
+        powerLow = addSquares(addSquares(powerLow, f64x2.promote_low_f32x4(f32x4.mul(c, step))), f64x2.promote_low_f32x4(f32x4.mul(d, step)));
+        powerHigh = addSquares(addSquares(powerHigh, promoteHigh(f32x4.mul(c, step))), promoteHigh(f32x4.mul(d, step)));
+      } else if (isSigned<S>()) {
+        power = f32x4.add(f32x4.add(power, f32x4.mul(a, a)), f32x4.mul(b, b));
+        power = f32x4.add(f32x4.add(power, f32x4.mul(c, c)), f32x4.mul(d, d));
+      }
+    }
+    for (let rest = part & 15; rest > 0; rest -= 4) {
+      const x = rest >= 4 ? v128.load(at) : partialVector(at, rest, 0);
+      const t = f32x4.div(x, step);
+      let a = first;
+      for (let k = thresholds; k < last; k += 16) a = v128.xor(a, v128.and(f32x4.ge(t, v128.load(k)), v128.load(k + distance)));
+      let e = f32x4.sub(x, f32x4.mul(a, step));
+      if (rest < 4) {
+        a = v128.and(a, firstLanes(rest));
+        e = v128.and(e, firstLanes(rest));
+      }
+      squareLow = addSquares(squareLow, f64x2.promote_low_f32x4(e));
+      squareHigh = addSquares(squareHigh, promoteHigh(e));
+      if (isFloat<S>()) {
+        powerLow = addSquares(powerLow, f64x2.promote_low_f32x4(f32x4.mul(a, step)));
+        powerHigh = addSquares(powerHigh, promoteHigh(f32x4.mul(a, step)));
+      } else if (isSigned<S>()) {
+        power = f32x4.add(power, f32x4.mul(a, a));
+      }
+      at += 16;
+    }
+    if (!isFloat<S>() && isSigned<S>()) {
+      powerLow = f64x2.add(powerLow, f64x2.promote_low_f32x4(power));
+      powerHigh = f64x2.add(powerHigh, promoteHigh(power));
+    }
+  }
+  squared = laneTotal(squareLow, squareHigh);
+  if (isFloat<S>()) codePower = laneTotal(powerLow, powerHigh);
+  else if (isSigned<S>()) codePower = laneTotal(powerLow, powerHigh) * <f64>scale * <f64>scale;
+}
+
+/** Whether x * (1 / scale) is x / scale: a power of two whose inverse is one. */
+// @ts-ignore: decorator
+@inline
+function isPowerOfTwo(scale: f32): bool {
+  const bits = reinterpret<u32>(scale);
+  return (bits & 0x7fffff) == 0 && bits >= (1 << 23);
+}
+
+/** Sets `squared` and, unless S is u32, `codePower` for `length` values with one scale. */
 // @ts-ignore: decorator
 @inline
 function run<S>(ptr: usize, length: i32, scale: f32, zeroPoint: f32): void {
-  if (kind == SYMMETRIC) runAs<i8, S>(ptr, length, scale, zeroPoint);
-  else if (kind == ASYMMETRIC) runAs<u8, S>(ptr, length, scale, zeroPoint);
-  else if (kind == FLOAT) runAs<f32, S>(ptr, length, scale, zeroPoint);
-  else if (kind == WIDE) runAs<f64, S>(ptr, length, scale, zeroPoint);
-  else if (kind == SHORT_BOOK) runAs<i16, S>(ptr, length, scale, zeroPoint);
-  else runAs<u16, S>(ptr, length, scale, zeroPoint);
+  if (kind == SYMMETRIC) {
+    if (isPowerOfTwo(scale)) runAs<i8, S, u32>(ptr, length, scale, zeroPoint);
+    else runAs<i8, S, i32>(ptr, length, scale, zeroPoint);
+  } else if (kind == ASYMMETRIC) {
+    runAs<u8, S, i32>(ptr, length, scale, zeroPoint);
+  } else if (kind == FLOAT) {
+    if (isPowerOfTwo(scale)) runAs<f32, S, u32>(ptr, length, scale, zeroPoint);
+    else runAs<f32, S, i32>(ptr, length, scale, zeroPoint);
+  } else if (kind == WIDE) {
+    if (isPowerOfTwo(scale)) runAs<f64, S, u32>(ptr, length, scale, zeroPoint);
+    else runAs<f64, S, i32>(ptr, length, scale, zeroPoint);
+  } else if (kind == SHORT_BOOK) {
+    runShortBook<S>(ptr, length, scale);
+  } else {
+    runAs<u16, S, i32>(ptr, length, scale, zeroPoint);
+  }
 }
 
-/** out, float64: squared, cross. */
+/** Sets `squared` and `codePower`. */
+// @ts-ignore: decorator
+@inline
+function runBoth(ptr: usize, length: i32, scale: f32, zeroPoint: f32): void {
+  if (exactPower) run<f64>(ptr, length, scale, zeroPoint);
+  else run<i32>(ptr, length, scale, zeroPoint);
+}
+
+/** out, float64: squared, power. */
 export function pieceErrors(ptr: usize, length: i32, scale: f32, zeroPoint: f32, out: usize): void {
-  run<i32>(ptr, length, scale, zeroPoint);
+  runBoth(ptr, length, scale, zeroPoint);
   store<f64>(out, squared);
-  store<f64>(out, cross, 8);
+  store<f64>(out, codePower, 8);
 }
 
 /** A positive power of two from an exponent between -149 and 127. */
@@ -314,17 +455,43 @@ function findRange(ptr: usize, size: i32): void {
   let most = f32x4.splat(0);
   let least2 = least;
   let most2 = most;
+  let least3 = least;
+  let most3 = most;
+  let least4 = least;
+  let most4 = most;
   let at = ptr;
-  const pairs = ptr + (<usize>(size & ~7) << 2);
-  for (; at < pairs; at += 32) {
-    const x = v128.load(at);
-    const y = v128.load(at, 16);
+  const eights = ptr + (<usize>(size & ~31) << 2);
+  for (; at < eights; at += 128) {
+    let x = v128.load(at);
+    let y = v128.load(at, 16);
+    let z = v128.load(at, 32);
+    let w = v128.load(at, 48);
     least = f32x4.pmin(least, x);
     most = f32x4.pmax(most, x);
     least2 = f32x4.pmin(least2, y);
     most2 = f32x4.pmax(most2, y);
+    least3 = f32x4.pmin(least3, z);
+    most3 = f32x4.pmax(most3, z);
+    least4 = f32x4.pmin(least4, w);
+    most4 = f32x4.pmax(most4, w);
+    x = v128.load(at, 64);
+    y = v128.load(at, 80);
+    z = v128.load(at, 96);
+    w = v128.load(at, 112);
+    least = f32x4.pmin(least, x);
+    most = f32x4.pmax(most, x);
+    least2 = f32x4.pmin(least2, y);
+    most2 = f32x4.pmax(most2, y);
+    least3 = f32x4.pmin(least3, z);
+    most3 = f32x4.pmax(most3, z);
+    least4 = f32x4.pmin(least4, w);
+    most4 = f32x4.pmax(most4, w);
   }
-  for (let rest = size & 7; rest > 0; rest -= 4) {
+  least = f32x4.pmin(least, least3);
+  most = f32x4.pmax(most, most3);
+  least2 = f32x4.pmin(least2, least4);
+  most2 = f32x4.pmax(most2, most4);
+  for (let rest = size & 31; rest > 0; rest -= 4) {
     const x = rest >= 4 ? v128.load(at) : partialVector(at, rest, 0);
     least = f32x4.pmin(least, x);
     most = f32x4.pmax(most, x);
@@ -374,18 +541,18 @@ function bestClip(ptr: usize, size: i32, clips: usize, clipCount: i32, room: usi
  */
 export function blockErrors(ptr: usize, blocks: i32, size: i32, clips: usize, clipCount: i32, out: usize, scales: usize, zeroPoints: usize, room: usize): void {
   let totalSquared = load<f64>(out);
-  let totalCross = load<f64>(out, 8);
+  let totalPower = load<f64>(out, 8);
   let at = ptr;
   for (let block = 0; block < blocks; block++) {
     findRange(at, size);
     findScale(blockLeast, blockMost, clipCount > 1 ? bestClip(at, size, clips, clipCount, room) : 1);
-    run<i32>(at, size, blockScale, blockZero);
+    runBoth(at, size, blockScale, blockZero);
     totalSquared += squared;
-    totalCross += cross;
+    totalPower += codePower;
     if (scales) store<f32>(scales + (<usize>block << 2), blockScale);
     if (zeroPoints) store<i32>(zeroPoints + (<usize>block << 2), <i32>blockZero);
     at += <usize>size << 2;
   }
   store<f64>(out, totalSquared);
-  store<f64>(out, totalCross, 8);
+  store<f64>(out, totalPower, 8);
 }

@@ -64,7 +64,7 @@ test('fused error passes equal the reference bit for bit, scales and zero points
         const rules: ScaleRule[] = size === 27 || size === 128 || size === 5 ? ['absmax', 'mse'] : ['absmax'];
         for (const rule of rules) {
           const [a, b] = [wasm, reference].map((ops) => {
-            const sums = { squared: 1.25, cross: -0.5 };
+            const sums = { squared: 1.25, power: -0.5 };
             const sink: ScaleSink = { scales: new Float32Array(blocks), zeroPoints: new Int32Array(blocks), at: 0 };
             ops.blockErrors({ element, storage: scaleStorage, rule, outer: 1 }, 0, blocks, size, sums, sink);
             return { sums, sink };
@@ -89,7 +89,7 @@ test('every registered block-scaled format equals the reference bit for bit, wit
       const outer = SCALE_STORAGES[scaleStorage].outer === null ? 1 : outerScale(absmax, element.divisor!, scaleStorage);
       for (const rule of scaleRules) {
         const [a, b] = [wasm, reference].map((ops) => {
-          const sums = { squared: 0, cross: 0 };
+          const sums = { squared: 0, power: 0 };
           const sink: ScaleSink = { scales: new Float32Array(blocks), zeroPoints: new Int32Array(blocks), at: 0 };
           ops.blockErrors({ element, storage: scaleStorage, rule, outer }, 0, blocks, size, sums, sink);
           return { sums, sink };
@@ -112,7 +112,7 @@ test('codebooks of every length equal the reference bit for bit, at their thresh
       return [threshold, nextUp(threshold), -nextUp(-threshold), random.normal(), 0, -0, 3e38, -3e38, 1e-45, -1e-45][i % 10]!;
     });
     fill([wasm, reference], (i) => points[i]!, points.length);
-    for (const scale of [1, 0.5, Math.fround(0.013), 1e-38, 1e30]) {
+    for (const scale of [1, 0.5, 0.013, 1e-38, 1e30].map(Math.fround)) {
       same(wasm.pieceErrors(element, 0, points.length, scale, 0), reference.pieceErrors(element, 0, points.length, scale, 0), `${length} values, scale ${scale}`);
     }
   }
@@ -203,7 +203,7 @@ test('no kernel writes outside its buffers, at full and at odd lengths', async (
     for (const id of ['int4-asym-channel', 'fp8-e4m3-channel', 'bf16', 'nf4-g64', 'mxfp8-e4m3', 'mxfp4-trunc', 'mxint8']) {
       const { element } = format(id);
       const sink = { scales: new Float32Array(length), zeroPoints: new Int32Array(length), at: 0 };
-      ops.blockErrors({ element, storage: 'f32', rule: 'absmax', outer: 1 }, 0, length, 1, { squared: 0, cross: 0 }, sink);
+      ops.blockErrors({ element, storage: 'f32', rule: 'absmax', outer: 1 }, 0, length, 1, { squared: 0, power: 0 }, sink);
       ops.pieceErrors(element, 0, length, 1, 0);
     }
     for (const dtype of ['F64', 'F32', 'BF16', 'F16', 'F8_E4M3'] as const) ops.decode(dtype, length, 0);
