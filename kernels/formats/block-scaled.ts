@@ -2,7 +2,7 @@
 import type { BlockScaledFormat, BlockScales, Element, FormatTraits, Granularity, Quantized, ScaleRule, ScaleStorage, StoredField, WeightView } from './format';
 import { blockLayout } from './blocks';
 import { findBlockScales } from './clip-search';
-import { dequantizeElement, elementCodes, encodeElement, hasZeroPoint, loadedCode, scaleOfRange } from './element';
+import { dequantizeElement, elementCodes, encodeElement, hasZeroPoint, leastScaleExponent, loadedCode, scaleOfRange } from './element';
 import { packFields, unpackFields } from './fields';
 import { scaleBitsOf, scalesFromBits, SCALE_STORAGES } from './scale';
 import { storageOfFields } from './storage';
@@ -16,6 +16,8 @@ export interface BlockScaledDefinition {
   readonly granularity: Granularity | null;
   readonly element: Element;
   readonly scaleStorage: ScaleStorage;
+  /** The scale of plain casts; 1 unless said. */
+  readonly castScale?: number;
   /** Where the element alone does not say: symmetric codes are taken as symmetric in their values, everything as monotone. */
   readonly traits?: Partial<FormatTraits>;
 }
@@ -23,12 +25,15 @@ export interface BlockScaledDefinition {
 type Codes = Quantized['codes'];
 
 function codeArray(element: Element, codeBits: number, length: number): Codes {
-  if (element.kind === 'int' && element.symmetric) return codeBits > 8 ? new Int16Array(length) : new Int8Array(length);
+  if (element.kind === 'int' && element.low < 0) return codeBits > 8 ? new Int16Array(length) : new Int8Array(length);
   return codeBits > 16 ? new Uint32Array(length) : codeBits > 8 ? new Uint16Array(length) : new Uint8Array(length);
 }
 
-function isSymmetric(element: Element): boolean {
-  if (element.kind === 'int') return element.symmetric && element.high > 0;
+/** Storages whose scale is below the free one by so little that no integer reaches the code that has no opposite. */
+const NEVER_CLIPS: ReadonlySet<ScaleStorage> = new Set<ScaleStorage>(['f32', 'f16', 'bf16', 'dy16', 'p2up', 'p2row']);
+
+function isSymmetric(element: Element, storage: ScaleStorage): boolean {
+  if (element.kind === 'int') return element.symmetric && element.high > 0 && (element.low === -element.high || NEVER_CLIPS.has(storage));
   if (element.kind === 'float') return true;
   const { values, thresholds } = element;
   // Mirrored values are not enough: a tie must go the same way, seen from zero.
@@ -44,11 +49,11 @@ function isNearest(element: Element): boolean {
 }
 
 export function blockScaledFormat(definition: BlockScaledDefinition): BlockScaledFormat {
-  const { element, granularity, scaleStorage, codeBits, id } = definition;
+  const { element, granularity, scaleStorage, codeBits, id, castScale = 1 } = definition;
   const asymmetric = hasZeroPoint(element);
   const { outer } = SCALE_STORAGES[scaleStorage];
   /** Signed codes are stored with half the range added. */
-  const offset = element.kind === 'int' && element.symmetric ? 2 ** (codeBits - 1) : 0;
+  const offset = element.kind === 'int' && element.symmetric && element.low < 0 ? 2 ** (codeBits - 1) : 0;
   const outerCount = (view: WeightView): number => (granularity === null || outer === null ? 0 : outer === 'tensor' ? 1 : view.rows);
 
   const fields = (view: WeightView): StoredField[] => {
@@ -80,20 +85,22 @@ export function blockScaledFormat(definition: BlockScaledDefinition): BlockScale
     for (let i = 0; i < weights.length; i += 1) {
       const block = at(i);
       const x = Number.isFinite(weights[i]!) ? weights[i]! : 0;
-      codes[i] = encodeElement(element, x, block < 0 ? 1 : blocks.scales[block]!, blocks.zeroPoints?.[block] ?? 0);
+      codes[i] = encodeElement(element, x, block < 0 ? castScale : blocks.scales[block]!, blocks.zeroPoints?.[block] ?? 0);
     }
     return { format: id, view, codes, scales: blocks.scales, zeroPoints: blocks.zeroPoints, parts: blocks.outer ? [blocks.outer] : [] };
   };
   const nearest = isNearest(element);
+  const least = leastScaleExponent(element);
   const valuesOf = elementCodes.bind(null, element, codeBits);
 
   return {
     ...definition,
+    castScale,
     holds: 'block',
     rowsAtOnce: 1,
     workingBytes: 0,
     scaleRules: granularity === null ? ['absmax'] : ['absmax', 'mse'],
-    traits: { monotone: true, signSymmetric: isSymmetric(element), idempotent: true, ...definition.traits },
+    traits: { monotone: true, signSymmetric: isSymmetric(element, scaleStorage), idempotent: true, ...definition.traits },
     nominalBitsPerWeight: storage({ rows: 1, cols: 4096 }).bitsPerWeight,
     storage,
     fields,
@@ -107,21 +114,21 @@ export function blockScaledFormat(definition: BlockScaledDefinition): BlockScale
       const values = new Float32Array(codes.length);
       for (let i = 0; i < codes.length; i += 1) {
         const block = at(i);
-        values[i] = dequantizeElement(element, loadedCode(element, codes[i]!), block < 0 ? 1 : scales[block]!, zeroPoints?.[block] ?? 0);
+        values[i] = dequantizeElement(element, loadedCode(element, codes[i]!), block < 0 ? castScale : scales[block]!, zeroPoints?.[block] ?? 0);
       }
       return values;
     },
     candidates: ({ view, scales, zeroPoints }, index) => {
       if (codeBits > 8 || !nearest) return null;
       const block = blockOf(view)(index);
-      return valuesOf().map((code) => dequantizeElement(element, code, block < 0 ? 1 : scales[block]!, zeroPoints?.[block] ?? 0));
+      return valuesOf().map((code) => dequantizeElement(element, code, block < 0 ? castScale : scales[block]!, zeroPoints?.[block] ?? 0));
     },
     pack: ({ view, codes, scales, zeroPoints, parts }) => {
       const stored = fields(view);
       const outerScales = parts[0] as Float32Array | undefined;
       const values: Readonly<Record<string, () => ArrayLike<number>>> = {
         codes: () => (offset === 0 ? codes : Float64Array.from(codes, (code) => code + offset)),
-        scales: () => scaleBitsOf(scales, scaleStorage, outerOf(view, outerScales)),
+        scales: () => scaleBitsOf(scales, scaleStorage, outerOf(view, outerScales), least),
         'zero points': () => zeroPoints!,
         'outer scales': () => new Uint32Array(outerScales!.slice().buffer),
       };
@@ -137,7 +144,7 @@ export function blockScaledFormat(definition: BlockScaledDefinition): BlockScale
       const outerScales = outerBits && new Float32Array(outerBits.buffer);
       return {
         format: id, view, codes,
-        scales: scalesFromBits(found.get('scales') ?? [], scaleStorage, outerOf(view, outerScales)),
+        scales: scalesFromBits(found.get('scales') ?? [], scaleStorage, outerOf(view, outerScales), least),
         zeroPoints: asymmetric ? Int32Array.from(zeroPoints ?? []) : null,
         parts: outerScales ? [outerScales] : [],
       };

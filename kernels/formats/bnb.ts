@@ -24,7 +24,7 @@ function fp4Element() {
 }
 
 const KINDS = {
-  nf4: { title: 'NF4', element: codebookElement({ values: NF4_VALUES, tie: 'down' }), catalogue: ['nf4-study', 'qlora'] },
+  nf4: { title: 'NF4', element: codebookElement({ values: NF4_VALUES, tie: 'down' }), catalogue: ['nf4-study'] },
   'bnb-fp4': { title: 'FP4 of bitsandbytes', element: fp4Element(), catalogue: ['nf4-study'] },
 } as const;
 

@@ -5,7 +5,7 @@
 import { codebookIndex, indexOfCode } from './codebook';
 import type { Element, ScaleStorage } from './format';
 import { storedScale } from './scale';
-import { decodeMinifloat, encodeMinifloat, roundHalfEven, roundToMinifloat } from '../numerics/minifloat';
+import { decodeMinifloat, encodeMinifloat, exponentOf, roundHalfEven, roundToMinifloat } from '../numerics/minifloat';
 
 const fround = Math.fround;
 
@@ -22,11 +22,19 @@ export function scaleOfRange(element: Element, storage: ScaleStorage, minimum: n
   const low = fround((minimum < 0 ? minimum : 0) * shrink);
   const high = fround((maximum > 0 ? maximum : 0) * shrink);
   if (element.divisor === null) return { scale: 1, zeroPoint: 0 };
-  if (!hasZeroPoint(element)) return { scale: storedScale(-low > high ? -low : high, element.divisor, storage, outer), zeroPoint: 0 };
+  if (!hasZeroPoint(element)) return { scale: storedScale(-low > high ? -low : high, element.divisor, storage, outer, leastScaleExponent(element)), zeroPoint: 0 };
   const [start, end] = [Math.max(low, -LARGEST_END), Math.min(high, LARGEST_END)];
-  const scale = storedScale(fround(end - start), element.divisor, storage, outer);
+  const scale = storedScale(fround(end - start), element.divisor, storage, outer, leastScaleExponent(element));
   const zeroPoint = Math.min(Math.max(roundHalfEven(fround(-start / scale)), element.low), element.high);
   return { scale, zeroPoint };
+}
+
+/**
+ * Exponent of the least power-of-two scale, stored as 0. The shared exponent of integers is that of their largest power of two
+ * (MXINT8: int8 / 64), so that their scales reach further down.
+ */
+export function leastScaleExponent(element: Element): number {
+  return element.kind === 'int' && element.divisor !== null ? -127 - exponentOf(element.divisor) : -127;
 }
 
 /** Whether blocks of this element have a zero point. */
@@ -54,10 +62,12 @@ export function storedCode(element: Element, code: number): number {
   return element.kind === 'codebook' ? element.codes[element.values.indexOf(code)]! : code;
 }
 
-/** The stored code of one finite value: `storedCode(quantizeElement(...))`. */
+/** The stored code of one finite value. */
 export function encodeElement(element: Element, x: number, scale: number, zeroPoint: number): number {
   if (element.kind === 'codebook') return element.codes[codebookIndex(element.thresholds, fround(x / scale))]!;
-  return storedCode(element, quantizeElement(element, x, scale, zeroPoint));
+  // A small float keeps the sign of a value that rounds to zero.
+  if (element.kind === 'float') return encodeMinifloat(element.spec, fround(x / scale), true);
+  return quantizeElement(element, x, scale, zeroPoint);
 }
 
 /** Inverse of {@link storedCode}. @returns NaN for bits that no value has */

@@ -131,8 +131,8 @@ export interface BlockScales {
 
 /** What one element of a block-scaled format is, for the fused passes of kernels/wasm. */
 export type Element =
-  /** Integer code `low`..`high`; scale = range / `divisor`. Asymmetric codes have a zero point. */
-  | { readonly kind: 'int'; readonly low: number; readonly high: number; readonly divisor: number; readonly symmetric: boolean }
+  /** Integer code `low`..`high`; scale = range / `divisor` (null: a cast with a fixed scale). Asymmetric codes have a zero point. */
+  | { readonly kind: 'int'; readonly low: number; readonly high: number; readonly divisor: number | null; readonly symmetric: boolean }
   /** Small float, saturating; `divisor` is its largest value, or null for a plain cast without scale. */
   | { readonly kind: 'float'; readonly spec: MinifloatSpec; readonly divisor: number | null }
   | CodebookElement;
@@ -158,6 +158,8 @@ export interface BlockScaledFormat extends NumberFormat {
   readonly element: Element;
   /** How a scale is rounded and stored. */
   readonly scaleStorage: ScaleStorage;
+  /** The scale of plain casts, which store none. */
+  readonly castScale: number;
   /**
    * Scale and zero point of a block whose values span [minimum, maximum], with the range shrunk by `clip` (1: no value clips).
    * @param outer the scale above (see `outerScales`); 1 where there is none.

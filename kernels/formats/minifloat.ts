@@ -72,7 +72,7 @@ function parseMinifloat(id: string, family: string, accepts: (width: number) => 
   const tail = parseIdTail(id, rest);
   return blockScaledFormat({
     id: `${canonical}-${tail.text}`, family, title: `${title}, ${granularityTitle(tail)}`,
-    catalogue: tail.scaleStorage === 'p2up' || tail.scaleStorage === 'p2row' ? [...catalogue, 'zeroquant-fp'] : tail.scaleStorage === 'p2floor' ? [...catalogue, 'fp8-amax'] : catalogue,
+    catalogue: tail.scaleStorage === 'p2up' && width === 8 ? [...catalogue, 'fp8-amax'] : tail.scaleStorage === 'p2up' || tail.scaleStorage === 'p2row' ? [...catalogue, 'zeroquant-fp'] : catalogue,
     codeBits: width, granularity: tail.granularity, scaleStorage: tail.scaleStorage,
     element: { kind: 'float', spec, divisor: spec.maxFinite },
   });
@@ -88,7 +88,7 @@ export const fp8Family: FormatFamily = {
   listed: [
     'fp8-e4m3-tensor', 'fp8-e4m3-channel', 'fp8-e4m3-g128', 'fp8-e5m2-tensor', 'fp8-e5m2-channel', 'fp8-e5m2-g128',
     'fp8-e4m3-fnuz-channel', 'fp8-e5m2-fnuz-channel', 'fp8-e4m3-fnuz-b11-channel', 'fp8-e4m3-ieee-channel', 'fp8-e3m4-ieee-channel', 'fp8-e3m4-channel', 'fp8-e2m5-channel',
-    'fp8-e4m3-tensor-sp2floor',
+    'fp8-e4m3-tensor-sp2up',
   ],
   layout: 'bit 7 sign | 6..m exponent | m-1..0 mantissa; one scale per block\nE4M3 s.eeee.mmm   E5M2 s.eeeee.mm',
   oracle: 'ml_dtypes (11 formats, 88,960 inputs each, every code decoded); onnx node models of casts and QuantizeLinear',
@@ -108,5 +108,5 @@ export const fpFamily: FormatFamily = {
   oracle: 'ml_dtypes (E2M1, E2M3, E3M2); nearest value by search over all codes',
   source: MINIFLOAT_SOURCE,
   ladders: [['fp3-e2m0-g128', 'fp4-e2m1-g128', 'fp5-e2m2-g128', 'fp6-e2m3-g128', 'fp7-e2m4-g128', 'fp8-e2m5-g128']],
-  parse: (id) => parseMinifloat(id, 'fp', (width) => width !== 8 && width !== 16 && width !== 24) ?? (/^fp16-/.test(id) ? parseMinifloat(id, 'fp', () => true) : null),
+  parse: (id) => parseMinifloat(id, 'fp', (width) => width !== 8 && width !== 24 && (width !== 16 || /^fp16-e\d/.test(id))),
 };

@@ -5,9 +5,8 @@
  */
 import { FormatIdError, type CodebookElement, type Element, type FormatFamily, type ScaleStorage } from './format';
 import { blockScaledFormat } from './block-scaled';
-import { codebookElement } from './codebook';
+import { codebookElement, nextUp } from './codebook';
 import { elementCodes } from './element';
-import { nextUp } from './codebook';
 import { encodeMinifloat, minifloatSpec, type MinifloatSpec } from '../numerics/minifloat';
 
 const GROUP = 32;
@@ -48,13 +47,14 @@ function mxElement(element: MxElement, rounding: string | null, divisor: number)
   return rounding === null ? plain : withRounding(plain, element, rounding);
 }
 
-/** The same values with other decisions, as a codebook. */
+/** The same values with other decisions, as a codebook (of int8: in 64ths). */
 function withRounding(plain: Element, { spec, codeBits }: MxElement, rounding: string): CodebookElement {
-  const values = Float32Array.from(new Set(elementCodes(plain, codeBits).map((value) => value + 0))).sort();
-  const codes = Uint16Array.from(values, (value) => (spec ? encodeMinifloat(spec, value, true) : value & 0xff));
+  const unit = spec ? 1 : 2 ** INT8_SHIFT;
+  const values = Float32Array.from(new Set(elementCodes(plain, codeBits).map((value) => value / unit + 0))).sort();
+  const codes = Uint16Array.from(values, (value) => (spec ? encodeMinifloat(spec, value, true) : (value * unit) & 0xff));
   // Rounding magnitudes down: a positive step starts at its own value, a negative one just above the next lower value.
   const thresholds = rounding === 'trunc' ? Float32Array.from({ length: values.length - 1 }, (_, i) => (values[i + 1]! > 0 ? values[i + 1]! : nextUp(values[i]!))) : undefined;
-  return codebookElement({ values, codes, divisor: plain.divisor, tie: 'away', ...(thresholds ? { thresholds } : {}) });
+  return codebookElement({ values, codes, divisor: plain.divisor! / unit, tie: 'away', ...(thresholds ? { thresholds } : {}) });
 }
 
 export const mxFamily: FormatFamily = {

@@ -5,25 +5,28 @@ import { additiveFamily } from './additive';
 import { afpqFamily } from './afpq';
 import { binaryFamily } from './binary';
 import { bitmodFamily } from './bitmod';
+import { blockFloatFamily } from './block-float';
 import { bnbFamily } from './bnb';
 import { companderFamily } from './companders';
 import { densityFamily } from './density';
 import { dynamicFamily } from './dynamic';
 import { ggufFamily } from './gguf';
+import { fixedFamily } from './fixed';
 import { intFamily } from './int';
 import { learnedFamily } from './learned';
+import { llmFpFamily } from './llm-fp';
 import { logarithmicFamily } from './logarithmic';
 import { fp8Family, fpFamily } from './minifloat';
 import { mixedColumnsFamily } from './mixed-columns';
 import { mxFamily } from './mx';
+import { nvfp4Family } from './nvfp4';
 import { nestedFamily } from './nested';
 import { positFamily } from './posit';
 import { sparseFamily } from './sparse';
 import { ternaryFamily } from './ternary';
 
-export const families: readonly FormatFamily[] = [intFamily, fp8Family, fpFamily, float16Family, mxFamily, bnbFamily, afpqFamily, bitmodFamily, dynamicFamily, densityFamily,
-  companderFamily, logarithmicFamily, additiveFamily, positFamily, learnedFamily, binaryFamily, ternaryFamily, mixedColumnsFamily, sparseFamily, nestedFamily,
-  ggufFamily];
+export const families: readonly FormatFamily[] = [intFamily, fp8Family, fpFamily, float16Family, mxFamily, nvfp4Family, blockFloatFamily, fixedFamily, bnbFamily, afpqFamily, llmFpFamily, bitmodFamily, dynamicFamily, densityFamily,
+  companderFamily, logarithmicFamily, additiveFamily, positFamily, learnedFamily, binaryFamily, ternaryFamily, mixedColumnsFamily, sparseFamily, nestedFamily, ggufFamily];
 
 const parsed = new Map<string, NumberFormat>();
 

@@ -7,7 +7,7 @@ import { bitsToFloat16, bitsToFloats, float16Bits, floatBits } from './fields';
 
 /**
  * - `f32`, `f16`, `bf16`: nearest, ties to even.
- * - `p2floor`, `p2up`, `p2near`: a power of two, 2^-127 to 2^127, stored as its exponent (E8M0): the largest not above the free
+ * - `p2floor`, `p2up`, `p2near`: a power of two, 2^-127 to 2^127 (for integers the largest code's), stored as its exponent (E8M0): the largest not above the free
  *   scale (values may clip: OCP MX), the least not below it (nothing clips: ZeroQuant-FP M1), the nearest in the exponent.
  * - `p2even`: as `p2floor`, after the free scale is rounded to one mantissa bit, half up (MX "even" mode for E2M1).
  * - `dy16`: dyadic, a 16-bit multiplier times a power of two (8 bits), nearest with ties to even.
@@ -44,7 +44,7 @@ const MOST_ROW_SHIFT = 15;
 const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 
 /** Power of two at or below, at or above, or nearest to a positive range / divisor, within E8M0. */
-function powerOfTwo(range: number, divisor: number, mode: 'p2floor' | 'p2up' | 'p2near' | 'p2even'): number {
+function powerOfTwo(range: number, divisor: number, mode: 'p2floor' | 'p2up' | 'p2near' | 'p2even', least: number): number {
   const ratio = range / divisor;
   let exponent = exponentOf(ratio);
   const mantissa = ratio * 2 ** -exponent;
@@ -52,18 +52,19 @@ function powerOfTwo(range: number, divisor: number, mode: 'p2floor' | 'p2up' | '
   // In the exponent, half way is the square root of two.
   if (mode === 'p2near' && mantissa > Math.SQRT2) exponent += 1;
   if (mode === 'p2even' && mantissa >= 1.75) exponent += 1;
-  // The largest code times the scale stays finite.
-  return 2 ** Math.min(Math.max(exponent, -127), exponentOf(LARGEST / divisor), 127);
+  // The largest code (of integers the most negative) times the scale stays finite.
+  return 2 ** Math.min(Math.max(exponent, least), exponentOf(LARGEST / (divisor + 1)), 127);
 }
 
 /**
  * The scale that is used for a block of free scale `range / divisor`.
  * @param range absmax of the block (or its span, for asymmetric integers), clipped; float32
  * @param outer the scale above; 1 where the storage has none
+ * @param least exponent of the least power of two
  */
-export function storedScale(range: number, divisor: number, storage: ScaleStorage, outer = 1): number {
+export function storedScale(range: number, divisor: number, storage: ScaleStorage, outer = 1, least = -127): number {
   switch (storage) {
-    case 'p2floor': case 'p2up': case 'p2near': case 'p2even': return range > 0 ? powerOfTwo(range, divisor, storage) : 1;
+    case 'p2floor': case 'p2up': case 'p2near': case 'p2even': return range > 0 ? powerOfTwo(range, divisor, storage, least) : 1;
     case 'p2row': {
       const free = fround(range / divisor);
       const ratio = range === 0 ? 1 : free === 0 ? 2 ** MOST_ROW_SHIFT : outer / free;
@@ -94,8 +95,8 @@ export function outerScale(absmax: number, divisor: number, storage: ScaleStorag
   return Math.max(fround(absmax / (storage === 'e4m3' ? divisor * E4M3FN.maxFinite : divisor)), LEAST_OUTER);
 }
 
-/** Block scales as they are stored, unsigned. @param outerOf the scale above block i */
-export function scaleBitsOf(scales: Float32Array, storage: ScaleStorage, outerOf: (block: number) => number): Uint32Array {
+/** Block scales as they are stored, unsigned. @param outerOf the scale above block i @param least exponent of the power of two stored as 0 */
+export function scaleBitsOf(scales: Float32Array, storage: ScaleStorage, outerOf: (block: number) => number, least: number): Uint32Array {
   switch (storage) {
     case 'f32': return floatBits(scales);
     case 'f16': case 'bf16': return float16Bits(scales, storage);
@@ -105,18 +106,18 @@ export function scaleBitsOf(scales: Float32Array, storage: ScaleStorage, outerOf
     });
     case 'e4m3': return Uint32Array.from(scales, (scale, i) => encodeMinifloat(E4M3FN, scale / outerOf(i), true));
     case 'p2row': return Uint32Array.from(scales, (scale, i) => Math.round(Math.log2(outerOf(i) / scale)));
-    default: return Uint32Array.from(scales, (scale) => Math.round(Math.log2(scale)) + 127);
+    default: return Uint32Array.from(scales, (scale) => Math.round(Math.log2(scale)) - least);
   }
 }
 
 /** Inverse of {@link scaleBitsOf}. */
-export function scalesFromBits(bits: ArrayLike<number>, storage: ScaleStorage, outerOf: (block: number) => number): Float32Array {
+export function scalesFromBits(bits: ArrayLike<number>, storage: ScaleStorage, outerOf: (block: number) => number, least: number): Float32Array {
   switch (storage) {
     case 'f32': return bitsToFloats(bits);
     case 'f16': case 'bf16': return bitsToFloat16(bits, storage);
     case 'dy16': return Float32Array.from(bits, (code) => (code % 2 ** 16) * 2 ** (Math.floor(code / 2 ** 16) - 127 - 15));
     case 'e4m3': return Float32Array.from(bits, (code, i) => decodeTable(E4M3FN)[code]! * outerOf(i));
     case 'p2row': return Float32Array.from(bits, (shift, i) => outerOf(i) * 2 ** -shift);
-    default: return Float32Array.from(bits, (code) => 2 ** (code - 127));
+    default: return Float32Array.from(bits, (code) => 2 ** (code + least));
   }
 }

@@ -137,7 +137,7 @@ function tileErrors(loader: TileLoader, layout: WeightLayout, tile: Tile, each: 
     const block = Math.floor(tile.start / blockLayout(layout, format.granularity).size);
     return ops.pieceErrors(format.element, 0, tile.length, long.scales[block]!, long.zeroPoints?.[block] ?? 0);
   }
-  if (format.granularity === null) return ops.pieceErrors(format.element, 0, tile.length, 1, 0);
+  if (format.granularity === null) return ops.pieceErrors(format.element, 0, tile.length, format.castScale, 0);
   const sums: ErrorSums = { squared: 0, power: 0 };
   const { outer } = each;
   if (!outer || outer.length === 1) {

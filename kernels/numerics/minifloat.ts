@@ -69,8 +69,8 @@ export function encodeMinifloat(spec: MinifloatSpec, x: number, saturate: boolea
   const signBit = 1 << (exponentBits + mantissaBits);
   const top = ((1 << exponentBits) - 1) << mantissaBits;
   if (Number.isNaN(x)) {
-    if (specials === 'fnuz') return signBit;
-    if (specials === 'none') return 0;
+    // Without a NaN, the code of negative zero (as ml_dtypes has it).
+    if (specials === 'fnuz' || specials === 'none') return signBit;
     return specials === 'fn' ? signBit - 1 : top | (1 << (mantissaBits - 1));
   }
   const sign = x < 0 || Object.is(x, -0) ? signBit : 0;

@@ -40,7 +40,7 @@ test('wrong usage is refused by name', () => {
 
 test('a format that is not one: the family\'s range is said, and a family is proposed only for a word that names none', () => {
   const message = (item: string): string => { try { readFormats([item]); } catch (error) { return (error as Error).message; } return ''; };
-  assert.match(message('int9'), /int formats have 2 to 8 bits, not 9\. Grammar: .*Nearest: int[2-8]/);
+  assert.match(message('int9'), /int formats have 1 to 8 bits or 16, not 9\. Grammar: .*Nearest: int[2-8]/);
   assert.doesNotMatch(message('int9'), /Did you mean/);
   assert.match(message('imt'), /Did you mean int\?$/);
 });

@@ -397,8 +397,9 @@ function storedScale(range: f32): f32 {
       if (storage == P2_UP && mantissa > 1) exponent++;
       else if (storage == P2_NEAR && mantissa > 1.4142135623730951) exponent++;
       else if (storage == P2_EVEN && mantissa >= 1.75) exponent++;
-      const most = min<i32>(exponentOf(3.4028234663852886e38 / <f64>divisor), 127);
-      return powerOfTwo(min<i32>(max<i32>(exponent, -127), most));
+      const most = min<i32>(exponentOf(3.4028234663852886e38 / (<f64>divisor + 1)), 127);
+      const least = kind <= ASYMMETRIC ? -127 - exponentOf(<f64>divisor) : -127;
+      return powerOfTwo(min<i32>(max<i32>(exponent, least), most));
     }
     if (storage == E4M3) {
       const rounded = roundedFloat(free / outer, 448, 3, -6);

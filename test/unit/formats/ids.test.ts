@@ -15,7 +15,7 @@ test('shorthands name canonical formats', () => {
 
 test('wrong ids are refused with what is allowed and the nearest id', () => {
   for (const [id, message] of [
-    ['int1', /2 to 8 bits, not 1.*Nearest: int/s], ['int9-sym-channel', /2 to 8 bits/], ['int04', /2 to 8 bits/], ['int', /bits after int/],
+    ['int0', /1 to 8 bits or 16, not 0.*Nearest: int/s], ['int9-sym-channel', /1 to 8 bits or 16/], ['int04', /1 to 8 bits/], ['int1-symr', /no restricted range/], ['nvfp4-g32', /takes no parameters/], ['bfp1', /2 to 8 bits/], ['dfp', /write the bits/], ['fixed-8', /bits and fraction bits/], ['fixed-20.3', /2 to 16 bits/], ['llm-fp9', /3 to 8 bits/], ['int', /bits after int/],
     ['int4-symmetric', /"symmetric" is not a granularity/], ['int4-sym-g0', /2 to 65536 weights, not 0/], ['int4-sym-g1', /2 to 65536/],
     ['int4-sym-g0128', /weights, not 0128/], ['int4-sym-g70000', /2 to 65536/], ['int4-sym-channel-sf32', /only a scale storage may follow: sf16, sbf16/],
     ['int4-sym-g128-sf16-x', /nothing may follow/], ['fp8', /fp8-e4m3 or fp8-e5m2/], ['fp8-e4m4', /1 \+|4 mantissa bits are 9 bits, not 8/], ['fp4-e2', /fp4-e2m1/], ['fp2-e1m0', /3 to 16 bits/], ['fp8-e8m-1', /name the split/], ['fp4-e2m1-b', /whole number/], ['fp4-e2m1-b120', /beyond 2\^80 or below/], ['fp3-e1m1-ieee', /needs 2 exponent bits/], ['bf16-channel', /plain cast/],
