@@ -28,6 +28,11 @@ const KINDS = {
   'bnb-fp4': { title: 'FP4 of bitsandbytes', element: fp4Element(), catalogue: ['nf4-study'] },
 } as const;
 
+export type BnbKind = keyof typeof KINDS;
+
+/** Title and element of one of the two codebooks. */
+export const bnbElement = (kind: BnbKind): (typeof KINDS)[BnbKind] => KINDS[kind];
+
 export const bnbFamily: FormatFamily = {
   name: 'bnb',
   title: '4-bit codebooks of bitsandbytes',
@@ -37,7 +42,7 @@ export const bnbFamily: FormatFamily = {
   oracle: 'onnxruntime MatMulBnb4 models (tables); the published table of QLoRA',
   source: 'Dettmers et al., QLoRA: Efficient Finetuning of Quantized LLMs, 2023',
   parse(id) {
-    const name = (Object.keys(KINDS) as (keyof typeof KINDS)[]).find((each) => id === each || id.startsWith(`${each}-`));
+    const name = (Object.keys(KINDS) as BnbKind[]).find((each) => id === each || id.startsWith(`${each}-`));
     if (!name) {
       if (/^bnb/.test(id)) throw new FormatIdError(`"${id}": bitsandbytes has nf4 and bnb-fp4`);
       return null;

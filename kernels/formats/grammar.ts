@@ -51,6 +51,11 @@ export function tailText(granularity: Granularity, scaleStorage: ScaleStorage): 
   return (granularity.kind === 'group' ? `g${granularity.size}` : granularity.kind) + (scaleStorage === 'f32' ? '' : `-s${scaleStorage}`);
 }
 
+/** Ids of the family of two-dimensional blocks (block-2d.ts), whatever they begin with. */
+export function isTwoDimensional(id: string): boolean {
+  return /-b\d+x\d+$/.test(id);
+}
+
 /** `per group of 128`, for titles. */
 export function granularityTitle(tail: Pick<IdTail, 'granularity' | 'scaleStorage'>): string {
   const { granularity, scaleStorage } = tail;

@@ -6,7 +6,7 @@
 import { FormatIdError, type FormatFamily } from './format';
 import { blockScaledFormat } from './block-scaled';
 import { SCALE_STORAGES } from './scale';
-import { granularityTitle, parseIdTail, TAIL_GRAMMAR } from './grammar';
+import { granularityTitle, isTwoDimensional, parseIdTail, TAIL_GRAMMAR } from './grammar';
 
 const SYMMETRY_TITLES = { sym: 'symmetric', symr: 'symmetric, restricted range', asym: 'asymmetric' } as const;
 type Symmetry = keyof typeof SYMMETRY_TITLES;
@@ -26,6 +26,7 @@ export const intFamily: FormatFamily = {
   source: 'Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018',
   ladders: ['sym', 'asym'].flatMap((symmetry) => ['channel', 'g128'].map((blocks) => [2, 3, 4, 5, 6, 7, 8, 16].map((bits) => `int${bits}-${symmetry}-${blocks}`))),
   parse(id) {
+    if (isTwoDimensional(id)) return null;
     const parts = id.split('-');
     const head = /^int(\d+)$/.exec(parts[0]!);
     if (!head) {

@@ -4,7 +4,7 @@
  */
 import { FormatIdError, type FormatFamily, type NumberFormat } from './format';
 import { blockScaledFormat } from './block-scaled';
-import { granularityTitle, parseIdTail, TAIL_GRAMMAR } from './grammar';
+import { granularityTitle, isTwoDimensional, parseIdTail, TAIL_GRAMMAR } from './grammar';
 import { minifloatSpec, type MinifloatSpec } from '../numerics/minifloat';
 
 const SPECIALS = { fn: 'fn', fnuz: 'fnuz', ieee: 'ieee', fin: 'none' } as const;
@@ -63,6 +63,7 @@ function parseHead(id: string, width: number, parts: readonly string[]): Parsed 
 
 /** The format of `fp<width>-...`; null for other widths and for the plain casts fp16 and fp24. */
 function parseMinifloat(id: string, family: string, accepts: (width: number) => boolean): NumberFormat | null {
+  if (isTwoDimensional(id)) return null;
   const [head, ...parts] = id.split('-');
   const match = /^fp(\d{1,2})$/.exec(head!);
   const width = Number(match?.[1]);

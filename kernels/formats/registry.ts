@@ -5,10 +5,12 @@ import { additiveFamily } from './additive';
 import { afpqFamily } from './afpq';
 import { binaryFamily } from './binary';
 import { bitmodFamily } from './bitmod';
+import { block2dFamily } from './block-2d';
 import { blockFloatFamily } from './block-float';
 import { bnbFamily } from './bnb';
 import { companderFamily } from './companders';
 import { densityFamily } from './density';
+import { doubleQuantFamily } from './double-quant';
 import { dynamicFamily } from './dynamic';
 import { ggufFamily } from './gguf';
 import { fixedFamily } from './fixed';
@@ -25,8 +27,8 @@ import { positFamily } from './posit';
 import { sparseFamily } from './sparse';
 import { ternaryFamily } from './ternary';
 
-export const families: readonly FormatFamily[] = [intFamily, fp8Family, fpFamily, float16Family, mxFamily, nvfp4Family, blockFloatFamily, fixedFamily, bnbFamily, afpqFamily, llmFpFamily, bitmodFamily, dynamicFamily, densityFamily,
-  companderFamily, logarithmicFamily, additiveFamily, positFamily, learnedFamily, binaryFamily, ternaryFamily, mixedColumnsFamily, sparseFamily, nestedFamily, ggufFamily];
+export const families: readonly FormatFamily[] = [intFamily, fp8Family, fpFamily, float16Family, mxFamily, nvfp4Family, blockFloatFamily, fixedFamily, bnbFamily, doubleQuantFamily, afpqFamily, llmFpFamily, bitmodFamily, dynamicFamily, densityFamily,
+  companderFamily, logarithmicFamily, additiveFamily, positFamily, learnedFamily, binaryFamily, ternaryFamily, mixedColumnsFamily, sparseFamily, nestedFamily, block2dFamily, ggufFamily];
 
 const parsed = new Map<string, NumberFormat>();
 
@@ -50,7 +52,7 @@ export function parseFormat(id: string): NumberFormat {
       return format;
     }
   }
-  throw new FormatIdError(`"${id.slice(0, 80)}" is not a number format; nearest is ${nearestFormatId(id)}. Allowed: ${families.map((family) => family.grammar).join('; ')}`);
+  throw new FormatIdError(`"${id.slice(0, 80)}" is not a number format; nearest is ${nearestFormatId(id)}. Allowed: ${families.map((family) => family.listed[0]).join(', ')}, and others of these families ("bitlens formats" lists them with their grammar)`);
 }
 
 /** The formats that pickers and `bitlens formats` show: a selection of the infinitely many ids. */

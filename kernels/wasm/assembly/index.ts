@@ -2,7 +2,8 @@
 // The caller owns the memory: it lays its buffers out from heapBase() on and passes addresses.
 export { decodeBf16, decodeF64, decodeTable8, decodeTable16, clearNonFinite } from './decode';
 export { statistics, moments, exceedances, ranges, histogram, sum } from './statistics';
-export { configure, codebook, blockErrors, pieceErrors } from './errors';
+export { configure, codebook } from './element';
+export { blockErrors, pieceErrors } from './errors';
 export { affineSearch, symmetricSearch, foundMinimum } from './search';
 
 /** First free address. */
