@@ -11,6 +11,7 @@ import { builtinNames } from './builtins';
 import { asdict, attributeAccess, attributeDict, dataclass, field, fieldsOf, namedTupleClass, namedtuple, replace, simpleNamespace } from './dataclasses';
 import { automatic, enumClasses, enumMeta } from './enums';
 import { argumentParser } from './argparse';
+import { itertools } from './itertools';
 import { numpy } from './numpy';
 import { math } from './math';
 import { deepCopy } from './nn-module';
@@ -21,6 +22,8 @@ import { argument, builtin, decorator, method, namespace, openNamespace, transpa
 import { torchClass } from './torch-classes';
 import { torchModuleNamespace } from './torch-library';
 import { builtinTypes, moduleClass, nativeClass, objectClass, partialClass } from './types';
+
+export { callNamespace } from './itertools';
 
 const abstract = (name: string): PyClass => nativeClass(name, { isInstance: isCollection(name) });
 function isCollection(name: string): (value: Value) => boolean {
@@ -79,40 +82,6 @@ const functools = openNamespace('functools', {
     for (const item of sequence.items) { m.step(); total = total === undefined ? item : callValue(m, fn, { ...noArguments, positional: [total, item] }, m.site!); }
     return total ?? null;
   }),
-});
-
-const list = (items: Value[], rest?: Value): PyList => new PyList(items, rest);
-const itertools = openNamespace('itertools', {
-  chain: new Namespace('itertools.chain', (name) => (name === 'from_iterable' ? builtin('from_iterable', (m, args) => {
-    const outer = valuesOf(m, args.positional[0] ?? null);
-    const inner = [...outer.items].map((item) => valuesOf(m, item));
-    const rest = [...inner.flatMap((s) => (s.rest === undefined ? [] : [s.rest])), ...(outer.rest === undefined ? [] : [m.unknown('an element that is not known')])];
-    return list(inner.flatMap((s) => [...s.items]), rest[0]);
-  }) : undefined)),
-  repeat: builtin('repeat', (_, args) => { const count = argument(args, 1, 'times'); const n = count === undefined ? undefined : asNumber(count); return n === undefined ? list([], args.positional[0] ?? null) : list(Array.from({ length: Math.min(n, 100_000) }, () => args.positional[0] ?? null)); }),
-  cycle: builtin('cycle', (m, args) => { const items = [...valuesOf(m, args.positional[0] ?? null).items]; return items.length ? list(Array.from({ length: 2048 }, (_, i) => items[i % items.length]!)) : list([]); }),
-  count: builtin('count', (_, args) => { const [start, step] = [asNumber(args.positional[0] ?? 0) ?? 0, asNumber(args.positional[1] ?? 1) ?? 1]; return list(Array.from({ length: 4096 }, (_, i) => start + i * step)); }),
-  product: builtin('product', (m, args) => {
-    let rows: Value[][] = [[]];
-    const sources = args.positional.map((value) => [...valuesOf(m, value).items]);
-    const times = asNumber(args.keywords.get('repeat') ?? 1) ?? 1;
-    for (const items of Array.from({ length: Math.min(times, 8) }, () => sources).flat()) { rows = rows.flatMap((row) => items.map((item) => [...row, item])); if (rows.length > 100_000) return m.unknown('a product of very many things'); }
-    return list(rows.map((row) => new PyTuple(row)));
-  }),
-  accumulate: builtin('accumulate', (m, args) => {
-    const items: Value[] = [];
-    for (const item of valuesOf(m, args.positional[0] ?? null).items) { const last = items.at(-1); items.push(last === undefined ? item : args.positional[1] === undefined || args.positional[1] === null ? binary(m, '+', last, item) : callValue(m, args.positional[1], { ...noArguments, positional: [last, item] }, m.site!)); }
-    return list(items);
-  }),
-  islice: builtin('islice', (m, args) => { const items = [...valuesOf(m, args.positional[0] ?? null).items]; const numbers = args.positional.slice(1).map((value) => (value === null ? undefined : asNumber(value))); return list(numbers.length === 1 ? items.slice(0, numbers[0]) : items.slice(numbers[0] ?? 0, numbers[1]).filter((_, i) => i % (numbers[2] ?? 1) === 0)); }),
-  zip_longest: builtin('zip_longest', (m, args) => { const rows = args.positional.map((value) => [...valuesOf(m, value).items]); const length = Math.max(0, ...rows.map((row) => row.length)); return list(Array.from({ length }, (_, i) => new PyTuple(rows.map((row) => row[i] ?? args.keywords.get('fillvalue') ?? null)))); }),
-  pairwise: builtin('pairwise', (m, args) => { const items = [...valuesOf(m, args.positional[0] ?? null).items]; return list(items.slice(1).map((item, i) => new PyTuple([items[i]!, item]))); }),
-  combinations: builtin('combinations', (m, args) => { const items = [...valuesOf(m, args.positional[0] ?? null).items]; return asNumber(args.positional[1] ?? null) === 2 && items.length < 300 ? list(items.flatMap((a, i) => items.slice(i + 1).map((b) => new PyTuple([a, b])))) : m.unknown('combinations(…)'); }),
-  starmap: builtin('starmap', (m, args) => list([...valuesOf(m, args.positional[1] ?? null).items].map((item) => callValue(m, args.positional[0] ?? null, { ...noArguments, positional: [...valuesOf(m, item).items] }, m.site!)))),
-});
-const chain = builtin('chain', (m, args) => {
-  const inner = args.positional.map((item) => valuesOf(m, item));
-  return list(inner.flatMap((s) => [...s.items]), inner.map((s) => s.rest).find((rest) => rest !== undefined));
 });
 
 const operator = openNamespace('operator', {
@@ -190,7 +159,7 @@ const environmentVariable = builtin('getenv', (machine, args, site) => {
 
 const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['math', math], ['cmath', math], ['typing', typing], ['typing_extensions', typing], ['functools', functools], ['operator', operator],
-  ['itertools', namespace('itertools', {}, (name) => (name === 'chain' ? chainNamespace : itertools.find(name)))],
+  ['itertools', itertools],
   ['collections', openNamespace('collections', { OrderedDict: orderedDict, defaultdict: defaultDict, namedtuple, deque: builtinTypes.list, abc: collectionsAbc, UserDict: userDict, Counter: defaultDict,
     ...Object.fromEntries(['Iterable', 'Sequence', 'Mapping', 'Callable'].map((name) => [name, collectionsAbc.find(name)!])) })],
   ['collections.abc', collectionsAbc],
@@ -220,10 +189,6 @@ const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
   ['__future__', openNamespace('__future__')],
   ...['pytorch_lightning', 'lightning', 'lightning.pytorch', 'pytorch_lightning.core', 'pytorch_lightning.core.lightning', 'lightning.pytorch.core'].map((name) => [name, namespace(name, { LightningModule: lightningModule, LightningDataModule: nativeClass('LightningDataModule') }, (member) => (member === 'pytorch' ? libraryModule('lightning.pytorch') : new Opaque(`${name}.${member}`)))] as const),
 ]);
-const chainNamespace = new (class extends Namespace {})('itertools.chain', (name) => (itertools.find('chain') as Namespace).find(name));
-/** `chain` is callable and has `from_iterable`. */
-export function callNamespace(value: Namespace): Builtin | undefined { return value === chainNamespace ? chain : undefined; }
-
 const STANDARD = new Set(('os os.path re json logging warnings random time datetime pathlib string struct pickle io glob shutil subprocess hashlib base64 csv tempfile traceback weakref threading '
   + 'multiprocessing queue socket ssl urllib urllib.request urllib.parse http email uuid platform getpass gc ctypes importlib importlib.util importlib.metadata pkgutil textwrap pprint statistics fractions decimal heapq bisect array '
   + 'codecs locale unittest doctest cProfile signal atexit concurrent concurrent.futures asyncio tarfile zipfile gzip bz2 lzma configparser secrets ast dis tokenize keyword errno stat fnmatch posixpath typing.io resource').split(' '));

@@ -22,7 +22,8 @@ export function shapeFrom(_machine: Machine, values: readonly Value[], rest?: Va
       if (only instanceof PyList && only.rest !== undefined) return null;
       return only.items.map(dimension);
     }
-    if (only instanceof UnknownValue && asNumber(only) === undefined) return [null];
+    // A number, a shape, for `torch.Tensor` an array: nothing is known, not even the number of dimensions.
+    if (only instanceof UnknownValue) return null;
   }
   return values.map(dimension);
 }
