@@ -2,7 +2,7 @@
 import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import type { LinkResult } from '../linking/layer';
 import { link } from '../linking/link';
-import type { ModuleNode, ModuleTree, RootCandidate } from '../python/module-tree';
+import { UNKNOWN_ARGUMENT, type ModuleNode, type ModuleTree, type RootCandidate } from '../python/module-tree';
 import { breathe } from './breathe';
 import { tiesEmbeddings, type ModelValues } from './model-values';
 import type { ConfigFile } from './config-files';
@@ -117,3 +117,6 @@ export async function rebuild(query: RootQuery, builder: TreeBuilder, made: Atte
   const linked = link(tree, query.checkpoint, { tieEmbeddings: tiesEmbeddings(query.values) });
   return { ...made, tree, link: linked, fit: fitOf(tree, linked) };
 }
+
+/** The arguments that count as unknown, as arguments. */
+export const unknownOf = ({ loosened = [] }: Pick<Attempt, 'loosened'>): Record<string, unknown> => Object.fromEntries(loosened.map((name) => [name, UNKNOWN_ARGUMENT]));

@@ -1,6 +1,7 @@
 /** Checkpoints of a model that was built with other arguments than its defaults: what they were, or which do not count. */
-import { UNKNOWN_ARGUMENT } from '../python/module-tree';
-import { compareFit, fitsWholly, isAnotherSize, modulesOf, oddNames, rebuild, type Attempt, type RootQuery, type TreeBuilder } from './attempt';
+import type { AdjustableParameter } from '../python/module-tree';
+import { compareFit, fitsWholly, isAnotherSize, modulesOf, oddNames, rebuild, unknownOf, type Attempt, type RootQuery, type TreeBuilder } from './attempt';
+import { settle } from './settle';
 import { containerCounts, fieldOf, proposedSizes } from './sizes';
 
 /** Options beyond this many are not tried one by one. */
@@ -20,12 +21,12 @@ const isOpen = (given: Readonly<Record<string, unknown>>, name: string): boolean
  * fit it must not trade one for another, so that a damaged tensor in a model whose arguments are right is still reported.
  */
 export async function resize(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
-  const open = (made.candidate.adjustable ?? []).filter(({ name }) => isOpen(made.args ?? {}, name));
+  const open = (made.candidate.adjustable ?? []).filter(({ name }) => isOpen(made.args ?? {}, name) && !made.loosened?.includes(name));
   if (!query.checkpoint || query.args || open.length === 0 || fitsWholly(made)) return made;
   let builds = 0;
   const make = async (resized: Readonly<Record<string, unknown>>): Promise<Attempt | null> => {
     builds += 1;
-    const next = await rebuild(query, builder, made, { ...made.args, ...resized });
+    const next = await rebuild(query, builder, made, { ...made.args, ...unknownOf(made), ...resized });
     return next && { ...next, resized };
   };
   let best = made;
@@ -83,9 +84,19 @@ export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands:
   const chosen: Record<string, unknown> = {};
   const make = async (names: readonly string[]): Promise<Attempt> => {
     builds += 1;
-    const next = await rebuild(query, builder, made, { ...told, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])), ...chosen });
+    const next = await rebuild(query, builder, made, { ...told, ...unknownOf({ loosened: names }), ...chosen });
     return next ? { ...next, loosened: names, ...(Object.keys(chosen).length > 0 ? { resized: { ...made.resized, ...chosen } } : {}) } : made;
   };
+  const switched = switchedOff(made, open);
+  const on = switched.length > 0 ? await make(switched) : made;
+  if (compareFit(on.fit, made.fit) < 0 && fitsWholly(on)) {
+    let kept = on;
+    for (const name of switched.slice(0, MAX_BUILDS)) {
+      const without = await make(kept.loosened!.filter((other) => other !== name));
+      if (compareFit(without.fit, kept.fit) <= 0) kept = without;
+    }
+    return kept;
+  }
   const sizes = open.filter(({ kind }) => kind === 'size').map(({ name }) => name);
   const others = open.filter(({ kind }) => kind === 'option').map(({ name }) => name);
   let best = made;
@@ -128,6 +139,24 @@ export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands:
   return best;
 }
 
+/**
+ * Arguments that switch something off by default (`lora_r = 0`, `use_norm = False`) and are called as what the checkpoint has
+ * beyond the source: a word of their name stands in the names of tensors that nothing explains, and in no others.
+ */
+function switchedOff({ link: { layers, unlinkedTensors } }: Attempt, open: readonly AdjustableParameter[]): string[] {
+  if (unlinkedTensors.length === 0) return [];
+  const explained = new Set(layers.flatMap(({ tensors }) => tensors.flatMap(({ info }) => (info ? wordsOf(info.name) : []))));
+  const stray = new Set(unlinkedTensors.flatMap(({ name }) => wordsOf(name)).filter((word) => !explained.has(word)));
+  return open.filter(({ name, value }) => (value === 0 || value === false || value === null) && wordsOf(name).some((word) => stray.has(word))).map(({ name }) => name);
+}
+const wordsOf = (name: string): string[] => name.replace(/([a-z])(?=[A-Z])/g, '$1_').toLowerCase().split(/[^a-z]+/).filter((word) => word.length > 2);
+
+/** The candidate with the arguments that the checkpoint tells; those it contradicts are unknown, and what that opens is looked at once more. */
+export async function fitArguments(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
+  const settled = await settle(query, builder, made);
+  return fillCounts(query, builder, settled === made ? made : await settle(query, builder, await resize(query, builder, settled)));
+}
+
 /** Required arguments tried, and values of each. */
 const MAX_MISSING = 8;
 const MAX_VALUES = 3;
@@ -141,7 +170,7 @@ const stars = ({ tree }: Attempt): number => [...modulesOf(tree.root)].filter(({
  * such argument is tried with a number, and what then differs tells the right one. It is kept when the tree built with it says
  * what stands at every place and explains as much as before.
  */
-export async function fillCounts(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
+async function fillCounts(query: RootQuery, builder: TreeBuilder, made: Attempt): Promise<Attempt> {
   if (!query.checkpoint || query.args || made.fit.score === 0 || stars(made) === 0) return made;
   let best = made;
   for (const name of made.candidate.missingArguments.filter((one) => !Object.hasOwn(made.args ?? {}, one)).slice(0, MAX_MISSING)) {
@@ -172,7 +201,6 @@ function countsTold(probe: Attempt, more: Attempt): number[] {
   });
   return [...new Set(told)].filter((value) => value !== PROBE);
 }
-const unknownOf = ({ loosened = [] }: Attempt): Record<string, unknown> => Object.fromEntries(loosened.map((name) => [name, UNKNOWN_ARGUMENT]));
 
 /**
  * The model with a part that its defaults leave out: a head behind `classify=False`, a second parameter that is None. Tensors
@@ -186,7 +214,7 @@ async function admit(query: RootQuery, builder: TreeBuilder, made: Attempt, told
   const odd = new Set(oddNames(made));
   const make = async (names: readonly string[]): Promise<Attempt | null> => {
     builds += 1;
-    const next = await rebuild(query, builder, made, { ...told, ...Object.fromEntries(names.map((name) => [name, UNKNOWN_ARGUMENT])) });
+    const next = await rebuild(query, builder, made, { ...told, ...unknownOf({ loosened: names }) });
     if (!next || next.link.missing.length !== made.link.missing.length || next.link.misshaped.length !== made.link.misshaped.length) return null;
     return oddNames(next).length < odd.size && oddNames(next).every((name) => odd.has(name)) ? { ...next, loosened: names } : null;
   };

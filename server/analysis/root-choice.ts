@@ -7,7 +7,7 @@ import { compareFit, fitOf, fitsWholly, isAlmost, isAnotherSize, modulesOf, Tree
 import type { RootChoice } from './model-analysis';
 import { argumentsOf } from './config-files';
 import { argumentsFrom, CONFIG_PARAMETER, namedArchitecture, tiesEmbeddings } from './model-values';
-import { fillCounts, loosen, resize } from './other-arguments';
+import { fitArguments, loosen, resize } from './other-arguments';
 import { didYouMean, UserError } from './user-error';
 
 /** Candidates beyond this many are not tried: generated files can define thousands of classes. */
@@ -156,7 +156,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     const named = candidates.find((candidate) => candidate.name === only);
     const made = await attempt(query, builder, named ?? strayCandidate(query.file, only));
     if (!made || (!named && made.tree.root.kind === 'unknown')) throw noSuchClass(query.file, only, candidates);
-    const fitted = await fillCounts(query, builder, await loosen(query, builder, made));
+    const fitted = await fitArguments(query, builder, await loosen(query, builder, made));
     return { attempt: fitted, choice: choiceOf(fitted, `named ${query.namedBy ?? 'by the caller'}${fitText(fitted, query.checkpoint)}`, candidates) };
   }
   const attempts: Attempt[] = [];
@@ -187,7 +187,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     const outer = ranked.filter(({ candidate }) => !inner.has(candidate.name)).sort((a, b) => b.fit.modules - a.fit.modules);
     ranked = [...outer, ...ranked.filter((made) => !outer.includes(made))];
   }
-  if (bound) ranked = [await fillCounts(query, builder, ranked[0]!), ...ranked.slice(1)];
+  if (bound) ranked = [await fitArguments(query, builder, ranked[0]!), ...ranked.slice(1)];
   const winner = ranked[0]!;
   return { attempt: winner, choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound, named), candidates) };
 }

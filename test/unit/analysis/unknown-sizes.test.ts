@@ -1,7 +1,10 @@
 /** Sources whose sizes only the checkpoint tells, from text to links: reading, root choice and linking together. */
 import assert from 'node:assert/strict';
 import test, { before } from 'node:test';
+import { fitOf, TreeBuilder, type RootQuery } from '../../../server/analysis/attempt';
 import { chooseRoot } from '../../../server/analysis/root-choice';
+import { settle } from '../../../server/analysis/settle';
+import { link } from '../../../server/linking/link';
 import { initParser } from '../../../server/python';
 import { checkpoint } from '../linking/build';
 import { at, workspace } from '../python/support';
@@ -377,4 +380,57 @@ test('parts that the defaults leave out are not unexpected; a foreign tensor is,
   assert.deepEqual(foreign.unlinked, ['other.weight']);
   const lost = await choose(VARIANTS, lacking(variant({ 'speaker.weight': [9, 8] }), 'mix.fc.bias'), 'Net');
   assert.deepEqual([lost.unlinked, lost.missing], [[], ['mix.fc.bias']]);
+});
+
+test('what is off by default and called as the tensors that nothing explains is on in the checkpoint; the other defaults stay', async () => {
+  const source = `
+import torch, torch.nn as nn
+class Adapted(nn.Module):
+    def __init__(self, dim, rank, on):
+        super().__init__()
+        self.linear = nn.Linear(dim, dim, bias=False)
+        if rank > 0 and on:
+            self.lora_A = nn.Parameter(torch.empty(rank, dim))
+            self.lora_B = nn.Parameter(torch.empty(dim, rank))
+class Net(nn.Module):
+    def __init__(self, dim=8, depth=4, final=False, lora_rank=0, lora_query=False, lora_head=False, dropout=0.0):
+        super().__init__()
+        self.blocks = nn.ModuleList([Adapted(dim, lora_rank, lora_query) for _ in range(depth)])
+        self.head = Adapted(dim, lora_rank, lora_head)
+        self.final = nn.LayerNorm(dim) if final else nn.Identity()
+`;
+  const made = await choose(source, Object.fromEntries([
+    ...Array.from({ length: 4 }, (_, i) => [[`blocks.${i}.linear.weight`, [8, 8]], [`blocks.${i}.lora_A`, [2, 8]], [`blocks.${i}.lora_B`, [8, 2]]]).flat(),
+    ['head.linear.weight', [8, 8]],
+  ] as [string, number[]][]));
+  wholly(made);
+  assert.deepEqual(made.loosened, ['lora_rank', 'lora_query']);
+});
+
+test('a value read off the checkpoint that it refutes as often as it confirms is not known; one it mostly confirms shows the damage', async () => {
+  const python = workspace(`
+import torch, torch.nn as nn
+class Net(nn.Module):
+    def __init__(self, depth=1, head=4, heads=2):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(8, heads * head, bias=False) for _ in range(depth)])
+        self.register_buffer('table', torch.zeros(16, head))
+`);
+  try {
+    const file = at('model.py');
+    const candidate = python.rootCandidates(file).find(({ name }) => name === 'Net')!;
+    const builder = new TreeBuilder(python, file);
+    const settled = async (shapes: Shapes, resized: Readonly<Record<string, unknown>>) => {
+      const query: RootQuery = { python, file, candidates: [candidate], checkpoint: checkpoint(shapes), values: [] };
+      const tree = (await builder.build('Net', resized))!;
+      const linked = link(tree, query.checkpoint);
+      const made = await settle(query, builder, { candidate, tree, link: linked, args: null, argsFrom: null, resized, fit: fitOf(tree, linked) });
+      return { resized: made.resized, loosened: made.loosened, misshaped: made.link.misshaped.map(({ name }) => name) };
+    };
+    assert.deepEqual(await settled({ 'layers.0.weight': [24, 8], table: [16, 6] }, { head: 12 }), { resized: undefined, loosened: ['head'], misshaped: [] });
+    const deep: Shapes = { 'layers.0.weight': [24, 8], 'layers.1.weight': [24, 8], 'layers.2.weight': [24, 8], table: [16, 11] };
+    assert.deepEqual(await settled(deep, { depth: 3, head: 12 }), { resized: { depth: 3, head: 12 }, loosened: undefined, misshaped: ['table'] });
+    const fits = { resized: { head: 12 }, loosened: undefined, misshaped: [] };
+    assert.deepEqual(await settled({ 'layers.0.weight': [24, 8], table: [16, 12] }, { head: 12 }), fits);
+  } finally { python.dispose(); }
 });
