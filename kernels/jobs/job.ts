@@ -1,5 +1,6 @@
 /** What the kernel process can be asked. Plain data only: it crosses process borders. */
 import type { ScaleRule } from '../formats/format';
+import type { Graph } from '../graph/graph';
 
 /** One weight to work on: a tensor of a checkpoint, and which of its dimensions is the output channel. */
 export interface WeightSpec {
@@ -241,6 +242,25 @@ export interface ConvertResult {
   readonly seconds: number;
 }
 
+/** A graph to write as an ONNX model. */
+export interface OnnxParams {
+  readonly graph: Graph;
+  readonly checkpoint: string;
+  readonly path: string;
+  readonly metadata?: readonly (readonly [string, string])[];
+}
+export interface OnnxResult {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly nodes: number;
+  readonly initializers: number;
+  /** The data file beside the model, where it has one. */
+  readonly data?: string;
+  /** True when onnxruntime loaded it; null when it is not there to ask. */
+  readonly runs: boolean | null;
+}
+
 /** Every job kind with its parameters and result. */
 export interface JobTypes {
   scan: { params: ScanParams; result: ScanResult };
@@ -249,6 +269,7 @@ export interface JobTypes {
   quantize: { params: QuantizeParams; result: QuantizeResult };
   compare: { params: CompareParams; result: CompareResult };
   convert: { params: ConvertParams; result: ConvertResult };
+  onnx: { params: OnnxParams; result: OnnxResult };
 }
 export type JobKind = keyof JobTypes;
 

@@ -4,6 +4,7 @@ import { compareJob } from './compare';
 import { convertJob } from './convert';
 import { detailJob } from './detail';
 import type { Job, JobKind } from './job';
+import { onnxJob } from './onnx';
 import { quantizeJob } from './quantize';
 import { scanJob } from './scan';
 
@@ -14,4 +15,5 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   quantize: quantizeJob,
   compare: compareJob,
   convert: convertJob,
+  onnx: onnxJob,
 };

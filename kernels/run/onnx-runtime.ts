@@ -20,6 +20,10 @@ export interface Runtime {
 
 let loaded: Runtime | null = null;
 
+export function hasRuntime(): boolean {
+  try { loadRuntime(); return true; } catch { return false; }
+}
+
 /** @throws JobError saying how to install it. */
 export function loadRuntime(): Runtime {
   if (loaded) return loaded;

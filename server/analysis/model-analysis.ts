@@ -3,6 +3,7 @@ import type { Checkpoint, CheckpointProblem } from '../../kernels/checkpoint/che
 import type { WeightScan } from '../../kernels/jobs/job';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import type { LinkResult } from '../linking/layer';
+import type { TraceResult } from '../trace/trace';
 import type { ModuleTree, RootCandidate, SourceSpan } from '../python/module-tree';
 
 export interface RootChoice {
@@ -36,6 +37,8 @@ export interface ModelAnalysis {
   readonly checkpointReason?: string;
   /** Constructor arguments the root was built with, and where they come from; absent when it was built as it stands. */
   readonly rootArguments?: { readonly values: Readonly<Record<string, unknown>>; readonly from: string };
+  /** Forward as a graph, when it was traced. */
+  readonly traced?: TraceResult;
   /** The bitlens.json that names the model. */
   readonly configPath?: string;
   /** What the user should know besides findings: a broken bitlens.json or recipe, tensors of other state dicts. */

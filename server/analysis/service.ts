@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
-import { JobCancelled, type ConvertResult, type JobProgress, type WeightScan } from '../../kernels/jobs/job';
+import { JobCancelled, type ConvertResult, type JobProgress, type OnnxResult, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import { listedFormats } from '../../kernels/formats/registry';
@@ -170,6 +170,16 @@ export class AnalysisService {
   /** The model as a graph of operators, as far as the source can be followed. */
   trace(analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
     return traceAnalysis(this.options.python, analysis, options);
+  }
+
+  /**
+   * Writes a complete trace with the checkpoint's weights as an ONNX model.
+   * @throws UserError without a checkpoint; the job's error when the file cannot be written.
+   */
+  writeOnnx(analysis: ModelAnalysis, traced: TraceResult, out: string, options: RunOptions = {}): Promise<OnnxResult> {
+    if (!analysis.checkpoint) throw new UserError('an ONNX model needs weights: name a checkpoint with --checkpoint');
+    const metadata = [['source', path.basename(analysis.source)], ['class', analysis.root?.name ?? ''], ['checkpoint', path.basename(analysis.checkpoint.path)]] as const;
+    return this.options.kernel.run('onnx', { graph: traced.graph, checkpoint: analysis.checkpoint.path, path: path.resolve(out), metadata }, options);
   }
 
   /** Findings of every rule, with the user's thresholds and severities. Suppression comments are applied by the caller's face. */

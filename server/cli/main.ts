@@ -13,5 +13,6 @@ import { quantize } from './verbs/quantize';
 import { report } from './verbs/report';
 import { rules } from './verbs/rules';
 import { scan } from './verbs/scan';
+import { trace } from './verbs/trace';
 
-runCommandLine({ verbs: [inspect, layers, check, scan, allocate, quantize, convert, diff, report, formats, methods, rules], createAnalysis });
+runCommandLine({ verbs: [inspect, layers, check, scan, allocate, quantize, trace, convert, diff, report, formats, methods, rules], createAnalysis });

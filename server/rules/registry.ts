@@ -19,6 +19,7 @@ import { checkpointQuestionable } from './bl406-checkpoint-questionable';
 import { checkpointImports } from './bl407-checkpoint-imports';
 import { projectFile } from './bl408-project-file';
 import { notUnderstood } from './bl501-not-understood';
+import { notTraced } from './bl503-not-traced';
 import { unknownSuppression } from './bl502-unknown-suppression';
 import type { Finding, Rule, RuleSettings } from './rule';
 import { readSuppressions, type Suppressions } from './suppressions';
@@ -26,7 +27,7 @@ import { readSuppressions, type Suppressions } from './suppressions';
 export const rules: readonly Rule[] = [
   lowSqnr, heavyTails, channelRanges, deadChannels, notFinite, dtypeRange, edgeLayersBelow8, groupSize, tiedBits, recipeNames,
   missingTensor, unexpectedTensor, misshapedTensor, tiedTensors, checkpointRefused, checkpointQuestionable, checkpointImports, projectFile,
-  notUnderstood, unknownSuppression,
+  notUnderstood, unknownSuppression, notTraced,
 ];
 export const ruleCodes: ReadonlySet<string> = new Set(rules.map(({ code }) => code));
 

@@ -49,6 +49,8 @@ export class GraphBuilder {
     return this.tensor(traced);
   }
 
+  isInput(tensor: Tensor): boolean { return this.inputs.some(({ name }) => name === tensor.traced?.name); }
+
   /** A tensor of the checkpoint, once however often it is used. */
   parameter(name: string, source: string, type: OnnxType, shape: readonly number[]): TracedValue {
     if (!this.initializers.has(name)) this.initializers.set(name, { name, type, shape, data: { checkpoint: source } });

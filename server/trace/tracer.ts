@@ -5,7 +5,7 @@ import { asNumber } from '../python/evaluation/iteration';
 import type { Machine } from '../python/evaluation/machine';
 import type { TracePort } from '../python/evaluation/trace-port';
 import { callValue } from '../python/evaluation/calls';
-import { tensorAttribute } from '../python/library/tensors';
+import { tensorAttribute, tensorBinary, tensorItem } from '../python/library/tensors';
 import type { SourceSpan } from '../python/module-tree';
 import type { UnknownValue} from '../python/values/values';
 import { Builtin, Opaque, PyDict, PyFloat, PyFunction, PyList, PyTuple, Tensor, type Arguments, type Instance, type PyClass, type TracedValue, type Value } from '../python/values/values';
@@ -86,6 +86,7 @@ export class Tracer implements TracePort {
       view.of = this.read(view.base);
     }
     tensor.traced = made;
+    tensor.data = null;
     tensor.shape = made.dims.map((dim) => (typeof dim === 'number' ? dim : null));
     return tensor;
   }
@@ -149,13 +150,25 @@ export class Tracer implements TracePort {
 
   // ---- what the interpreter asks ----
 
-  callFunction(_machine: Machine, name: string, args: Arguments, site: SourceSpan): Value | undefined {
+  /** Small tensors whose numbers are known keep them: constructors count with them. */
+  private withNumbers(made: Value | undefined, given: readonly Value[], plain: () => Value): Value | undefined {
+    if (!(made instanceof Tensor) || made.data || this.builder.isInput(made)) return made;
+    const tensors = given.flatMap((value) => (value instanceof PyList || value instanceof PyTuple ? value.items : [value])).filter((value): value is Tensor => value instanceof Tensor);
+    if (tensors.length === 0 || !tensors.every((tensor) => tensor.data !== null) || !made.shape || made.shape.length > 1) return made;
+    const known = plain();
+    if (known instanceof Tensor && known.data && known.data.length === (made.shape[0] ?? 1) && known.data.every((value) => !Number.isNaN(value))) { made.data = known.data; made.whole = known.whole; }
+    return made;
+  }
+  callFunction(_machine: Machine, name: string, args: Arguments, site: SourceSpan, plain?: () => Value): Value | undefined {
     if (name.startsWith('einops.')) {
       const made = this.guarded(() => callEinops(this, name, args, site));
       if (made !== undefined) return made;
     }
     const operator = functionNamed(name);
-    if (operator) return this.attempt(operator, name, args, site);
+    if (operator) {
+      const made = this.attempt(operator, name, args, site);
+      return plain ? this.withNumbers(made, args.positional, plain) : made;
+    }
     if (!this.strict || !/^(torch|einops|flash_attn|xformers)\b/.test(name)) return undefined;
     const inPlace = /^torch\..*[a-z0-9]_$/.test(name) ? functionNamed(name.slice(0, -1)) : undefined;
     if (inPlace && args.positional[0] instanceof Tensor) return this.write(args.positional[0], this.attempt(inPlace, name, args, site) as Tensor);
@@ -235,7 +248,7 @@ export class Tracer implements TracePort {
     if (!operator) return this.strict ? new Builtin(name, (_, __, site) => this.stop(`Tensor.${name} is not known to the tracer`, site)) : undefined;
     return new Builtin(name, (m, args, site) => {
       const made = this.attempt(operator, `Tensor.${name}`, { ...args, positional: [tensor, ...args.positional] }, site);
-      if (made !== undefined) return inPlace && made instanceof Tensor ? this.write(tensor, made) : made;
+      if (made !== undefined) return inPlace && made instanceof Tensor ? this.write(tensor, made) : this.withNumbers(made, [tensor, ...args.positional], () => callValue(m, tensorAttribute(m, tensor, name) ?? null, args, site)) ?? made;
       return callValue(m, tensorAttribute(m, tensor, name) ?? null, args, site);
     });
   }
@@ -245,7 +258,9 @@ export class Tracer implements TracePort {
     try { return work(); } catch (error) { if (error instanceof TraceStop) return undefined; throw error; }
   }
 
-  item(_machine: Machine, tensor: Tensor, index: Value): Value | undefined { return this.guarded(() => getItem(this, tensor, index)); }
+  item(machine: Machine, tensor: Tensor, index: Value): Value | undefined {
+    return this.guarded(() => this.withNumbers(getItem(this, tensor, index), [tensor], () => tensorItem(machine, tensor, index)));
+  }
   setItem(_machine: Machine, tensor: Tensor, index: Value, value: Value): boolean {
     return this.guarded(() => { this.write(tensor, setItem(this, tensor, index, value)); return true; }) ?? false;
   }
@@ -254,7 +269,8 @@ export class Tracer implements TracePort {
       if (a instanceof PyList || b instanceof PyList || a instanceof PyTuple || b instanceof PyTuple) return undefined;
       return this.guarded(() => {
         const made = combine(this, operator, a, b);
-        return inPlace && a instanceof Tensor ? this.write(a, made) : made;
+        if (inPlace && a instanceof Tensor) return this.write(a, made);
+        return this.withNumbers(made, [a, b], () => tensorBinary(machine, operator, a, b));
       });
     }
     return a instanceof Symbolic || b instanceof Symbolic ? sizeArithmetic(this, machine, operator, a, b) : undefined;

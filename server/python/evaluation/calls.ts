@@ -63,7 +63,7 @@ export function callValue(machine: Machine, callee: Value, args: Arguments, site
   if (callee instanceof BoundMethod) return callValue(machine, callee.callee, { ...args, positional: [callee.self, ...args.positional] }, site, node);
   if (callee instanceof Builtin) {
     const name = machine.tracer ? torchFunctionName(callee) : undefined;
-    const traced = name === undefined ? undefined : machine.tracer!.callFunction(machine, name, args, site);
+    const traced = name === undefined ? undefined : machine.tracer!.callFunction(machine, name, args, site, () => callee.call(machine, args, site));
     return traced === undefined ? machine.call(() => callee.call(machine, args, site)) : traced;
   }
   if (callee instanceof PyClass) return machine.call(() => instantiate(machine, callee, args, site));

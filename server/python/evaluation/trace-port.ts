@@ -14,8 +14,11 @@ export interface TracePort {
   readonly strict: boolean;
   /** Ends the trace: what follows depends on something that is not known. */
   stop(reason: string, span?: SourceSpan): never;
-  /** A function of torch (or another library) by full name; undefined when the tracer has nothing to say about it. */
-  callFunction(machine: Machine, name: string, args: Arguments, site: SourceSpan): Value | undefined;
+  /**
+   * A function of torch (or another library) by full name; undefined when the tracer has nothing to say about it. `plain` does
+   * the same without a tracer: the numbers of small tensors.
+   */
+  callFunction(machine: Machine, name: string, args: Arguments, site: SourceSpan, plain?: () => Value): Value | undefined;
   /** A free dimension has to be a number here: the trace begins again with its example value in its place. */
   fix(value: Symbolic): never;
   callModule(machine: Machine, module: Instance, args: Arguments, site: SourceSpan): Value;

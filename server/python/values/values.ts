@@ -129,7 +129,7 @@ export class Tensor {
   traced: TracedValue | null = null;
   /** Set for a view: a change of one is a change of the other. */
   view: TensorView | null = null;
-  constructor(public shape: readonly (number | null)[] | null, public span: SourceSpan, readonly data: readonly number[] | null = null, readonly whole = false) {}
+  constructor(public shape: readonly (number | null)[] | null, public span: SourceSpan, public data: readonly number[] | null = null, public whole = false) {}
 }
 
 /** The values of a tensor as a value of a graph. */
