@@ -1,7 +1,7 @@
 /** Python's operators on known values; unknown in, unknown out, with the reason of what was unknown. */
 import type { Expr } from '../syntax/ast';
 import {
-  Absent, BoundMethod, Builtin, Choice, Instance, Opaque, PyClass, PyDict, PyFloat, PyFunction, PyList, PyRange, PySet, PyTuple, Symbolic, Tensor, UnknownValue,
+  Absent, BoundMethod, Builtin, Choice, Instance, Namespace, Opaque, PyClass, PyDict, PyFloat, PyFunction, PyList, PyRange, PySet, PyTuple, Symbolic, Tensor, UnknownValue,
   hashKeyOf, type Value,
 } from '../values/values';
 import { tensorBinary } from '../library/tensors';
@@ -142,6 +142,11 @@ export function contains(machine: Machine, container: Value, item: Value): boole
     if (container.get(item) !== undefined) return true;
     if (container.rest !== undefined) return undefined;
     return machine.topLevel === 0 && machine.registered(container, item) !== undefined;
+  }
+  // A model is built the same everywhere unless somebody sets a variable.
+  if (container instanceof Namespace && typeof item === 'string') {
+    if (container.name === 'os.environ') { machine.assume(`the environment variable ${item} is not set`, machine.site); return false; }
+    return container.name === 'torch.nn.functional' && /^(silu|mish|gelu|hardswish|hardsigmoid|hardtanh|selu|celu|scaled_dot_product_attention|rms_norm|pixel_unshuffle)$/.test(item) ? true : undefined;
   }
   if (container instanceof PySet) return hashKeyOf(item) === undefined ? undefined : container.has(item) || (container.open ? undefined : false);
   if (container instanceof PyRange) {

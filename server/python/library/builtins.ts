@@ -198,7 +198,7 @@ const functions: readonly Builtin[] = [
   builtin('bin', (m, args) => { const n = asNumber(args.positional[0] ?? null); return n === undefined ? m.unknown('bin(…)') : `0b${n.toString(2)}`; }),
   openBuiltin, builtin('eval', (m) => m.unknown('eval(…) is not evaluated')), builtin('exec', (m) => m.unknown('exec(…) is not evaluated')),
   builtin('__import__', (m) => m.unknown('__import__(…) is not evaluated')), nothing('breakpoint'), nothing('exit'), nothing('quit'),
-  builtin('dir', (m) => m.unknown('dir(…)')), builtin('globals', (m) => m.unknown('globals()')), builtin('locals', (m) => m.unknown('locals()')),
+  builtin('dir', (m, args) => (args.positional[0] instanceof Namespace ? args.positional[0] : m.unknown('dir(…)'))), builtin('globals', (m) => m.unknown('globals()')), builtin('locals', (m) => m.unknown('locals()')),
 ];
 
 const exceptions = ['BaseException', 'Exception', 'ValueError', 'TypeError', 'KeyError', 'IndexError', 'AttributeError', 'ImportError', 'ModuleNotFoundError', 'NotImplementedError', 'RuntimeError',

@@ -89,7 +89,13 @@ export function slice(g: Tracer, x: Tensor, axis: number, start: Whole, end: Who
   if (hintOf(length) < 0) return slice(g, x, axis, 0, 0);
   // A slice to the end says so without the end.
   const to = end === null || sameWhole(stop, size) ? vector(g, [Number.MAX_SAFE_INTEGER]) : g.builder.size(stop);
-  return g.emit('Slice', [x, g.builder.size(start), to, vector(g, [axis]), vector(g, [step])], {}, { type, dims: dims.map((dim, i) => (i === axis ? length : dim)), complex });
+  const made = g.emit('Slice', [x, g.builder.size(start), to, vector(g, [axis]), vector(g, [step])], {}, { type, dims: dims.map((dim, i) => (i === axis ? length : dim)), complex });
+  // Constructors count with the pieces of small tensors (rates of dropping paths, depths).
+  if (!g.strict && x.data && dims.length === 1 && typeof start === 'number' && typeof stop === 'number') {
+    made.data = x.data.filter((_, i) => i >= start && i < stop && (i - start) % step === 0);
+    made.whole = x.whole;
+  }
+  return made;
 }
 /** One index of a dimension, which goes away. */
 export function select(g: Tracer, x: Tensor, axis: number, index: number): Tensor {
@@ -97,7 +103,10 @@ export function select(g: Tracer, x: Tensor, axis: number, index: number): Tenso
   const size = dims[axis];
   if (size === undefined) return g.stop(`a tensor of shape ${shapeText(dims)} has no dimension ${axis}`);
   if (typeof size === 'number' && (index >= size || index < -size)) return g.stop(`index ${index} is not within a dimension of ${size}`);
-  return g.emit('Gather', [x, scalar(g, index, 'I64')], { axis: { int: axis } }, { type, dims: dims.filter((_, i) => i !== axis), complex });
+  const made = g.emit('Gather', [x, scalar(g, index, 'I64')], { axis: { int: axis } }, { type, dims: dims.filter((_, i) => i !== axis), complex });
+  const number = g.strict || dims.length !== 1 ? undefined : x.data?.at(index);
+  if (number !== undefined) { made.data = [number]; made.whole = x.whole; }
+  return made;
 }
 export function concat(g: Tracer, parts: readonly Tensor[], axis: number): Tensor {
   const [first] = parts;
