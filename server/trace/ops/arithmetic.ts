@@ -76,6 +76,7 @@ function logic(g: Tracer, operator: '&' | '|' | '^', a: Value, b: Value): Tensor
 export function negate(g: Tracer, operator: string, value: Tensor): Tensor {
   if (operator === '+') return value;
   if (operator === '-') return same(g, 'Neg', g.type(value) === 'BOOL' ? cast(g, value, 'I64') : value);
+  if (operator === '~' && isFloat(g.type(value))) return g.stop('~ of a tensor that is not whole');
   if (operator === '~') return same(g, g.type(value) === 'BOOL' ? 'Not' : 'BitwiseNot', value);
   return g.stop(`the operator ${operator} on a tensor is not traced`);
 }
@@ -178,7 +179,11 @@ export function toType(g: Tracer, x: Tensor, dtype: string): Tensor {
   return type === 'complex' ? (g.isComplex(x) ? x : g.op('complex', float(g, x), elementwise(g, 'Mul', float(g, x), scalar(g, 0)))) : cast(g, x, type);
 }
 for (const name of ['float', 'double', 'half', 'bfloat16', 'long', 'int', 'short', 'bool']) define(`Tensor.${name}`, 'input, memory_format=None', (g, a) => toType(g, a.tensor('input'), name));
-define('Tensor.to', 'input, *args, **kwargs', (g, a) => toArgument(g, a.tensor('input'), a.raw('args')));
+define('Tensor.to', 'input, *args, dtype=None, other=None, **kwargs', (g, a) => {
+  const name = a.dtype();
+  const x = name === null ? a.tensor('input') : toType(g, a.tensor('input'), name);
+  return a.given('other') ? cast(g, x, g.type(a.tensor('other'))) : toArgument(g, x, a.raw('args'));
+});
 define('Tensor.type', 'input, dtype=None, non_blocking=False', (g, a) => { const name = a.dtype(); return name === null ? 'torch.FloatTensor' : toType(g, a.tensor('input'), name); });
 define('Tensor.type_as', 'input, other', (g, a) => cast(g, a.tensor('input'), g.type(a.tensor('other'))));
 function toArgument(g: Tracer, x: Tensor, args: Value | undefined): Tensor {

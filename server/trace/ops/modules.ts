@@ -28,3 +28,4 @@ define('torch.broadcast_shapes', '*shapes', (g, a) => {
   return new PyTuple([...g.dims(shapes.reduce((x, y) => elementwise(g, 'Add', x, y)))]);
 });
 const filledLike = (g: Parameters<Parameters<typeof define>[2]>[0], shape: Value): Tensor => g.opWith('zeros', [shape], {}) as Tensor;
+define('torch.jit.annotate', 'the_type, value', (_, a) => a.raw('value') ?? null);
