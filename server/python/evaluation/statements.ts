@@ -137,7 +137,7 @@ function executeAugmented(machine: Machine, node: Extract<Stmt, { kind: 'augment
     return NORMAL;
   }
   // In place a tensor stays the object it is, with its shape; where its numbers are known they are computed anew.
-  const inPlace = current instanceof Tensor && current.shape !== null && current.data === null;
+  const inPlace = !machine.tracer && current instanceof Tensor && current.shape !== null && current.data === null;
   assign(machine, node.target, inPlace ? current : binary(machine, node.operator, current, value, node.target, true), env);
   return NORMAL;
 }
