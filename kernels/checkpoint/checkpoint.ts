@@ -216,6 +216,13 @@ export function shownDtype(tensor: TensorInfo): string {
   return tensor.encoding?.name ?? tensor.dtype;
 }
 
+/** Identity of the values that a location names: the same bytes of the same part of the same file, in the same order. */
+export function locationKey({ file, offset, packed, strides, storage }: TensorLocation): string {
+  // Offsets within packed parts are those of the part: many parts begin alike.
+  const part = !packed ? '' : packed.method === 'chunks' ? `chunks ${packed.table.find((number) => number > 0) ?? 0}` : `packed ${packed.start}`;
+  return `${file}|${part}|${offset}|${strides?.join(',') ?? ''}|${storage ?? ''}`;
+}
+
 /** Number of elements of a shape; 1 for a scalar. Shapes here have been checked by the reader to stay below 2^53. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);

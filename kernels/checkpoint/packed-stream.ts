@@ -4,7 +4,7 @@ import { FETCH_AGAIN, refuse } from './problems';
 import { ProtobufNumbers, ProtobufNumbersError, type NumbersState } from './protobuf-numbers';
 
 /** A stream that is no longer than this when unpacked is kept whole: any order of reading costs one pass. */
-const KEPT_WHOLE = 8 * 2 ** 20;
+const KEPT_WHOLE = 16 * 2 ** 20;
 /** States to go on from, at most; they are thinned out as a longer stream makes more of them. */
 const MOST_STATES = 64;
 const FIRST_SPACING = 2 ** 20;

@@ -2,7 +2,7 @@
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { canStore, DTYPE_BITS, elementCount, modelTensors, openCheckpoint, removeUnfinished, TensorReader, unfinishedName, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
+import { canStore, DTYPE_BITS, elementCount, locationKey, modelTensors, openCheckpoint, removeUnfinished, TensorReader, unfinishedName, writeSafetensors, type Checkpoint, type SafetensorsEntry, type TensorInfo } from '../checkpoint';
 import { blockLayout } from '../formats/blocks';
 import { kernelOps } from '../wasm/load';
 import { columnConfig, columnEntries, columnProblem, refuseMixed } from './export-columns';
@@ -82,7 +82,7 @@ export async function asJobError<T>(target: string, work: () => Promise<T>): Pro
 /** Tensors that share one place in the file are one weight under several names. */
 function placeOf(tensor: TensorInfo): string | null {
   const { data } = tensor;
-  return data && data.storage !== undefined ? JSON.stringify([data.file, data.offset, data.strides ?? null, tensor.dtype, tensor.shape]) : null;
+  return data && data.storage !== undefined ? JSON.stringify([locationKey(data), tensor.dtype, tensor.shape]) : null;
 }
 
 /**

@@ -40,7 +40,12 @@ export const affine: StoredLayout = {
           const s = scale.get(at);
           const z = zero ? zero.get(at) : 0;
           const end = Math.min(count, i + run(first + i));
-          for (; i < end; i += 1) out[i] = Math.fround(Math.fround(code.get(first + i) - z) * s);
+          while (i < end) {
+            if (first + i < code.from || first + i >= code.end) code.load(first + i);
+            const { values } = code;
+            const shift = first - code.from;
+            for (const stop = Math.min(end, code.end - first); i < stop; i += 1) out[i] = Math.fround(Math.fround(values[i + shift]! - z) * s);
+          }
         }
         roundTo(tensor.dtype, out, count);
       },

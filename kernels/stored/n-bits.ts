@@ -29,7 +29,7 @@ export const nBits: StoredLayout = {
         let col = first % cols;
         // Scales of a row repeat block by block: looked up only where they change.
         let last = -1, s = 0, z = 0;
-        for (let i = 0; i < count; i += 1) {
+        for (let i = 0; i < count;) {
           const at = group ? groupOf(group, col, blocks, tensor) : Math.floor(col / block);
           const index = row * blocks + at;
           if (index !== last) {
@@ -37,8 +37,10 @@ export const nBits: StoredLayout = {
             s = scale.get(index);
             z = packedZeros ? packedZeros.get(row, at) : floatZeros ? floatZeros.get(index) : middle;
           }
-          out[i] = Math.fround(Math.fround(code.get(row, col) - z) * s);
-          if (++col === cols) { col = 0; row += 1; }
+          // To the end of the block, the row, or what is asked for.
+          const run = group ? 1 : Math.min(block - (col % block), cols - col, count - i);
+          for (const stop = i + run; i < stop; i += 1) out[i] = Math.fround(Math.fround(code.get(row, col++) - z) * s);
+          if (col === cols) { col = 0; row += 1; }
         }
         roundTo(tensor.dtype, out, count);
       },
@@ -56,6 +58,8 @@ function groupOf(groups: PartNumbers, col: number, blocks: number, tensor: Tenso
 class BitReader {
   private readonly bytes: PartNumbers;
   private readonly mask: number;
+  private lastAt = -1;
+  private last = 0;
 
   constructor(part: TensorInfo, reader: TensorReader, private readonly bits: number, private readonly rowBytes: number) {
     this.bytes = new PartNumbers(part, reader);
@@ -66,7 +70,11 @@ class BitReader {
     const bit = index * this.bits;
     const at = row * this.rowBytes + Math.floor(bit / 8);
     const shift = bit % 8;
-    const low = this.bytes.get(at) >> shift;
+    if (at !== this.lastAt) {
+      this.lastAt = at;
+      this.last = this.bytes.get(at);
+    }
+    const low = this.last >> shift;
     return (shift + this.bits > 8 ? low | (this.bytes.get(at + 1) << (8 - shift)) : low) & this.mask;
   }
 }

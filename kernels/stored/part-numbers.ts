@@ -14,38 +14,38 @@ const WINDOW = 16_384;
  */
 export class PartNumbers {
   readonly count: number;
-  private readonly values: Float64Array;
-  private from = -1;
-  private filled = 0;
+  /** Elements [from, end) of the part, at hand after {@link load} or {@link get}. */
+  readonly values: Float64Array;
+  from = 0;
+  end = 0;
   private readonly bytes: Uint8Array;
+  private readonly bits: number;
   private readonly decode: (count: number) => void;
 
   constructor(private readonly part: TensorInfo, private readonly reader: TensorReader) {
     this.count = elementCount(part.shape);
     this.values = new Float64Array(Math.min(WINDOW, Math.max(8, Math.ceil(this.count / 8) * 8)));
-    const options = part.encoding?.options;
-    const bits = options ? Number(options.bits) : DTYPE_BITS[part.dtype];
-    this.bytes = new Uint8Array(Math.ceil(this.values.length * bits / 8));
-    this.decode = decoder(part, this.bytes, this.values, bits);
+    this.bits = part.encoding ? Number(part.encoding.options?.bits) : DTYPE_BITS[part.dtype];
+    this.bytes = new Uint8Array(Math.ceil(this.values.length * this.bits / 8));
+    this.decode = decoder(part, this.bytes, this.values, this.bits);
   }
 
   /** Element `index`, which must be in the part. */
   get(index: number): number {
-    if (index < this.from || index >= this.from + this.filled) this.load(index);
+    if (index < this.from || index >= this.end) this.load(index);
     return this.values[index - this.from]!;
   }
 
-  private load(index: number): void {
+  /** Brings element `index` and those after it to {@link values}. */
+  load(index: number): void {
     if (index < 0 || index >= this.count) throw new RangeError(`element ${index} of a part of ${this.count}`);
     const from = index - (index % 8);
     const count = Math.min(this.values.length, this.count - from);
-    if (this.part.encoding) {
-      const bits = Number(this.part.encoding.options?.bits);
-      this.reader.readStored(this.part, from * bits / 8, this.bytes.subarray(0, Math.ceil(count * bits / 8)));
-    } else this.reader.readInto(this.part, from, count, this.bytes);
+    if (this.part.encoding) this.reader.readStored(this.part, from * this.bits / 8, this.bytes.subarray(0, Math.ceil(count * this.bits / 8)));
+    else this.reader.readInto(this.part, from, count, this.bytes);
     this.decode(count);
     this.from = from;
-    this.filled = count;
+    this.end = from + count;
   }
 }
 
@@ -57,12 +57,16 @@ function decoder(part: TensorInfo, bytes: Uint8Array, values: Float64Array, bits
     const mask = (1 << bits) - 1;
     const code = (i: number): number => (bytes[(i * bits) >> 3]! >> ((i * bits) & 7)) & mask;
     if (kind === 'e2m1') return each((i) => E2M1[code(i)]!);
-    if (kind === 'signed') return each((i) => (code(i) << (32 - bits)) >> (32 - bits));
+    if (kind === 'signed') return (count) => { for (let i = 0; i < count; i += 1) values[i] = ((bytes[(i * bits) >> 3]! >> ((i * bits) & 7)) << (32 - bits)) >> (32 - bits); };
     return each(code);
   }
   switch (part.dtype) {
-    case 'I8': case 'QI8': return each((i) => view.getInt8(i));
-    case 'U8': case 'QU8': case 'BOOL': return each((i) => bytes[i]!);
+    // Loops of their own for what nearly all codes are: a call for each element costs several times as much.
+    case 'I8': case 'QI8': {
+      const codes = new Int8Array(bytes.buffer);
+      return (count) => { for (let i = 0; i < count; i += 1) values[i] = codes[i]!; };
+    }
+    case 'U8': case 'QU8': case 'BOOL': return (count) => { for (let i = 0; i < count; i += 1) values[i] = bytes[i]!; };
     case 'I16': return each((i) => view.getInt16(2 * i, true));
     case 'U16': return each((i) => view.getUint16(2 * i, true));
     case 'I32': case 'QI32': return each((i) => view.getInt32(4 * i, true));

@@ -1,5 +1,5 @@
 /** Tied weights: names that are one tensor, by the source's own word or by sharing bytes in the checkpoint. */
-import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
+import { locationKey, type TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { ModuleNode, ParameterNode } from '../python/module-tree';
 import type { BoundParameter, ModuleInstance } from './expand';
 import { tensorAllows } from './pattern';
@@ -16,8 +16,7 @@ export interface TieEntry {
 /** Identity of the bytes of a tensor: the same place in the same file, seen with the same shape. */
 function place(tensor: TensorInfo): string | null {
   if (!tensor.data || tensor.bytes === 0) return null;
-  const { file, offset, storage, strides } = tensor.data;
-  return `${file}|${offset}|${tensor.dtype}|${tensor.shape.join(',')}|${strides?.join(',') ?? ''}|${storage ?? ''}`;
+  return `${locationKey(tensor.data)}|${tensor.dtype}|${tensor.shape.join(',')}`;
 }
 
 /** Sets of two or more names that are one tensor, in the order of their first member. */

@@ -130,7 +130,7 @@ class Model {
     if (count === null) return refuse(source.path, `the shape [${shape.join(', ')}] of ${label} is too large`, SAVE_AGAIN, where);
     const bytes = Math.ceil(count * type.bits / 8);
     const packed = type.bits < 8 ? { encoding: { layout: 'packed-bits', name: type.name, options: { bits: type.bits, kind: type.dtype === 'I8' ? 'signed' : 'unsigned' } } } : {};
-    const codes: TensorInfo = { name, dtype: type.dtype, shape, bytes, data: { file: 0, offset: data.start, byteOrder: 'little', storage: String(data.start) }, ...packed };
+    const codes: TensorInfo = { name, dtype: type.dtype, shape, bytes, data: { file: 0, offset: data.start, byteOrder: 'little' }, ...packed };
     if (table.table(6)) {
       this.problems.add('questionable', `the values of ${label} cannot be read: it is sparse`, 'Convert the model without sparsity to have it analysed', where);
       this.found.push({ ...codes, data: null });

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { deflateRawSync } from 'node:zlib';
-import { CheckpointError, openCheckpoint, TensorReader, type Checkpoint } from '../../../kernels/checkpoint';
+import { CheckpointError, locationKey, openCheckpoint, TensorReader, type Checkpoint } from '../../../kernels/checkpoint';
 import { dataPath, needsData } from '../../support/data';
 import { npy } from './numpy-files';
 import { build, call, dict, floats, global, list, pickle, rawBytes, tuple, zip } from './pickles';
@@ -169,6 +169,9 @@ test('deflated members of any shape and order are read like plain ones, and size
     assert.equal(other.tensors[0].name, 'a/b');
     assert.deepEqual(valuesOf(other, other.tensors[0], 1 + random(total)), valuesOf(plain, plain.tensors[0]));
   }
+  // Two members that begin alike are not one tensor.
+  const twins = await opened(zip(['a', 'b'].map((name) => { const bytes = npy(head("'<f4'", '(2,)'), floats(1, 2)); return { name: `${name}.npy`, bytes, packed: deflateRawSync(bytes), method: 8 }; })));
+  assert.equal(new Set(twins.tensors.map(({ data }) => locationKey(data!))).size, 2);
   const member = npy(head("'<f4'", '(1000,)'), Buffer.alloc(4000, 3));
   const packed = deflateRawSync(member);
   assert.match((await refused(zip([{ name: 'a.npy', bytes: member, packed, method: 8, size: member.length - 4 }]))).message, /needs 4000 bytes after its header, but the archive gives it 3996/);
