@@ -6,9 +6,9 @@ import { decibel, integer } from '../shared/numbers';
 
 type Sweep = NonNullable<LayerDetail['sweep']>;
 
-const WIDTH = 1200;
+const WIDTH = 720;
 const HEIGHT = 320;
-const LEFT = 66;
+const LEFT = 58;
 const RIGHT = WIDTH - 24;
 const TOP = 12;
 const BOTTOM = HEIGHT - 42;
