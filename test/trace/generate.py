@@ -28,10 +28,10 @@ INPUTS = {
     "wavenet": [{"float": (2, 1, 128)}], "tcn_weightnorm": [{"float": (2, 2, 128)}], "diffusion_unet": [{"float": (2, 3, 32, 32)}, {"int": (2,), "below": 100}],
     "moe_dense": [{"float": (2, 5, 6)}], "gcn_dense": [{"float": (2, 6, 5)}], "autoencoder_tuple": [{"float": (3, 20)}], "t5_bias": [{"float": (2, 7, 8)}],
     "linear_attention": [{"float": (2, 7, 8)}], "alibi_gqa": [{"float": (2, 11, 16)}], "siamese": [{"float": (2, 1, 28, 28)}, {"float": (2, 1, 28, 28)}],
-    "pointnet": [{"float": (2, 3, 128)}], "crnn": [{"float": (2, 1, 16, 24)}], "inplace_views": [{"float": (3, 6)}], "functional_params": [{"float": (3, 4)}],
+    "pointnet": [{"float": (2, 3, 128)}], "crnn": [{"float": (2, 1, 16, 24)}], "inplace_views": [{"float": (3, 6)}], "running_products": [{"float": (2, 7, 5)}], "functional_params": [{"float": (3, 4)}],
 }
 #: Shapes that the source does not tell.
-GIVEN = {"moe_dense": [["batch", "sequence", 6]], "siamese": [["batch", 1, 28, 28], ["batch", 1, 28, 28]], "vgg_config": [["batch", 3, 32, 32]], "swin_window": [["batch", 3, 32, 32]],
+GIVEN = {"running_products": [["batch", "sequence", 5]], "moe_dense": [["batch", "sequence", 6]], "siamese": [["batch", 1, 28, 28], ["batch", 1, 28, 28]], "vgg_config": [["batch", 3, 32, 32]], "swin_window": [["batch", 3, 32, 32]],
          "gan_generator": [["batch", 8]], "crnn": [["batch", 1, 16, 24]], "gcn_dense": [["batch", 6, 5]], "pointnet": [["batch", 3, 128]], "esrgan_rrdb": [["batch", 3, 8, 8]]}
 SMALL = {"esrgan_rrdb": [{"float": (2, 3, 8, 8)}]}
 

@@ -6,7 +6,7 @@ import { define } from '../registry';
 import type { Tracer } from '../tracer';
 import { isFloat } from '../types';
 import { cast, float, rank, reshape, same, scalar, vector } from './basic';
-import { elementwise } from './arithmetic';
+import { combine, compareTensors, elementwise } from './arithmetic';
 
 const NAMED = (values: readonly Value[]): PyTuple => new PyTuple(values, null, ['values', 'indices']);
 
@@ -93,7 +93,15 @@ function norm(g: Tracer, a: Bound, p: Value): Tensor {
 define('norm torch_norm', "input, p='fro', dim=None, keepdim=False, dtype=None", (g, a) => norm(g, a, a.raw('p') ?? null));
 define('torch.linalg.norm torch.linalg.vector_norm torch.linalg.matrix_norm', 'input, ord=None, dim=None, keepdim=False, dtype=None', (g, a) => norm(g, a, a.raw('ord') ?? null));
 define('cumsum', 'input, dim, dtype=None', (g, a) => { const x = summable(g, a.tensor('input')); return same(g, 'CumSum', x, {}, [scalar(g, a.axis('dim', rank(g, x)), 'I64')]); });
-define('cumprod', 'input, dim, dtype=None', (g, a) => same(g, 'Exp', g.op('cumsum', same(g, 'Log', float(g, a.tensor('input'))), a.raw('dim')!)));
+/** By the logarithms of the magnitudes, whose sum is -infinity from a zero factor on; the sign is the parity of the negative factors. */
+define('cumprod', 'input, dim, dtype=None', (g, a) => {
+  const x = float(g, a.tensor('input'));
+  const dim = a.raw('dim')!;
+  const magnitude = same(g, 'Exp', g.op('cumsum', same(g, 'Log', same(g, 'Abs', x)), dim) as Tensor);
+  const negative = g.op('cumsum', cast(g, compareTensors(g, '<', x, scalar(g, 0)), 'I64'), dim);
+  const parity = cast(g, combine(g, '%', negative, scalar(g, 2, 'I64')), g.type(x));
+  return elementwise(g, 'Mul', magnitude, elementwise(g, 'Sub', scalar(g, 1), elementwise(g, 'Mul', parity, scalar(g, 2))));
+});
 define('cosine_similarity', 'x1, x2, dim=1, eps=1e-08', (g, a) => {
   const [x, y] = [float(g, a.tensor('x1')), float(g, a.tensor('x2'))];
   const dim = a.raw('dim')!;
