@@ -79,7 +79,7 @@ export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands:
   const told: Record<string, unknown> = { ...made.args, ...made.resized };
   const open = (made.candidate.adjustable ?? []).filter(({ name }) => isOpen(told, name));
   if (!query.checkpoint || query.args || open.length === 0) return made;
-  if (!isAnotherSize(made)) return made.link.unlinkedTensors.length > 0 ? await admit(query, builder, made, told) : made;
+  if (!isAnotherSize(made)) return made.link.unlinkedTensors.length > 0 ? await choose(query, builder, made, open) ?? await admit(query, builder, made, told) : made;
   let builds = 0;
   const chosen: Record<string, unknown> = {};
   const make = async (names: readonly string[]): Promise<Attempt> => {
@@ -137,6 +137,15 @@ export async function loosen(query: RootQuery, builder: TreeBuilder, asItStands:
     if (compareFit(without.fit, best.fit) <= 0) best = without;
   }
   return best;
+}
+
+/** The model with one text option at another of the values that the source names, when that explains the checkpoint wholly; else null. */
+async function choose(query: RootQuery, builder: TreeBuilder, made: Attempt, open: readonly AdjustableParameter[]): Promise<Attempt | null> {
+  for (const [name, choice] of open.flatMap(({ name, choices = [] }) => choices.map((each) => [name, each] as const)).slice(0, MAX_BUILDS)) {
+    const next = await rebuild(query, builder, made, { ...made.args, ...made.resized, [name]: choice });
+    if (next && fitsWholly(next)) return { ...next, resized: { ...made.resized, [name]: choice } };
+  }
+  return null;
 }
 
 /**

@@ -366,6 +366,33 @@ test('a text option takes one of the values that the source compares it with', a
   wholly(made);
 });
 
+const TAILS = `
+import torch, torch.nn as nn
+class Body(nn.Module):
+    def __init__(self, dim, depth):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(dim, dim) for _ in range(depth)])
+class Net(nn.Module):
+    def __init__(self, dim=8, depth=150, tail=''):
+        super().__init__()
+        self.body = Body(dim, depth)
+        if tail == 'up':
+            self.up = nn.Sequential(nn.Linear(dim, 4 * dim))
+        elif tail == 'slim':
+            self.up = nn.Sequential(nn.Linear(dim, 12))
+        else:
+            self.last = nn.Linear(dim, 3)
+`;
+
+test('one option of a large model that fits otherwise: the value with which everything fits; unknown where none does', async () => {
+  const body = Object.fromEntries(Array.from({ length: 150 }, (_, i) => [[`body.blocks.${i}.weight`, [8, 8]], [`body.blocks.${i}.bias`, [8]]]).flat());
+  const made = await choose(TAILS, { ...body, 'up.0.weight': [12, 8], 'up.0.bias': [12] }, 'Net');
+  assert.deepEqual(made.resized, { tail: 'slim' });
+  wholly(made);
+  const odd = await choose(TAILS, { ...body, 'up.0.weight': [13, 8], 'up.0.bias': [13] }, 'Net');
+  assert.deepEqual([odd.resized, odd.loosened], [undefined, ['tail']]);
+});
+
 test('another image size squares into the positions', async () => {
   const made = await choose(VARIANTS, variant({ pos: [1, 257, 8] }), 'Net');
   assert.deepEqual(made.resized, { side: 64 });
