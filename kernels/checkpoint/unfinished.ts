@@ -1,6 +1,6 @@
 /** Names of files that are still being written, and how those of dead processes are taken away again. */
 import { createHash, randomBytes } from 'node:crypto';
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { opendir, stat, unlink } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -51,10 +51,20 @@ export async function removeUnfinished(folder: string, own: 'own too' | 'others 
   } catch { /* there is no such folder, or it may not be read: then there is nothing to do */ }
 }
 
+/** A process that was killed keeps its id until its parent asks after it; under some init processes that takes long. Linux only. */
+function isZombie(pid: number): boolean {
+  try {
+    const line = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return /^\) [ZX]/.test(line.slice(line.lastIndexOf(')')));
+  } catch {
+    return false;
+  }
+}
+
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (error) {
     // Not ours to signal is running all the same.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
