@@ -9,7 +9,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const listFile = path.join(root, 'test/fixtures/package-files.txt');
 const vsce = path.join(root, 'node_modules/@vscode/vsce/vsce');
 /** Bytes the VSIX may have; raise it on purpose only. */
-const BUDGET = 4 * 1024 * 1024;
+const BUDGET = 5 * 1024 * 1024;
 
 /** Builds for production, checks the file list, packs. Returns the path of the VSIX. */
 export function packageExtension({ update = false } = {}) {
