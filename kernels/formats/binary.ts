@@ -4,7 +4,7 @@
  * The sign of zero is positive.
  */
 import { blockLayout } from './blocks';
-import { float16Bits, bitsToFloat16 } from './fields';
+import { bitsToFloat16, float16Bits, toFloat16 } from './fields';
 import { FormatIdError, type FormatFamily, type WeightView } from './format';
 import { granularityTitle, parseIdTail, tailText } from './grammar';
 import { heldFormat, type FieldValues } from './held-format';
@@ -34,7 +34,7 @@ export const binaryFamily: FormatFamily = {
         if (!found) {
           let sum = 0;
           for (const x of rest) sum += Math.abs(x);
-          scales[basis] = bitsToFloat16(float16Bits(Float32Array.of(to === from ? 0 : sum / (to - from)), 'f16'), 'f16')[0]!;
+          scales[basis] = toFloat16(to === from ? 0 : sum / (to - from));
         }
         for (let i = 0; i < rest.length; i += 1) {
           const negative = rest[i]! < 0;

@@ -7,7 +7,7 @@ import { blockLayout } from './blocks';
 import { NF4_VALUES } from './bnb';
 import { codebookElement } from './codebook';
 import { dequantizeElement, encodeElement, loadedCode } from './element';
-import { bitsToFloat16, float16Bits } from './fields';
+import { bitsToFloat16, float16Bits, toFloat16 } from './fields';
 import { FormatIdError, type CodebookElement, type FormatFamily, type WeightView } from './format';
 import { granularityTitle, parseIdTail, tailText } from './grammar';
 import { heldFormat, type FieldValues } from './held-format';
@@ -17,7 +17,6 @@ const BOOKS: ReadonlyMap<string, CodebookElement> = new Map([['nf4', codebookEle
 const STEPS = 16;
 /** A relative step of the scale below which nothing is worth another try. */
 const LEAST_STEP = 0.01;
-const half = (value: number): number => bitsToFloat16(float16Bits(Float32Array.of(value), 'f16'), 'f16')[0]!;
 
 export const densityFamily: FormatFamily = {
   name: 'density',
@@ -44,9 +43,9 @@ export const densityFamily: FormatFamily = {
     const learn = (weights: Float32Array): { scale: number; centre: number } => {
       const sorted = weights.slice().sort();
       const quantile = (q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
-      let centre = half((quantile(0.025) + quantile(0.975)) / 2);
+      let centre = toFloat16((quantile(0.025) + quantile(0.975)) / 2);
       const reach = Math.max(Math.abs((sorted.at(-1) ?? 0) - centre), Math.abs((sorted[0] ?? 0) - centre));
-      let scale = half((0.9 * reach) / element.divisor!);
+      let scale = toFloat16((0.9 * reach) / element.divisor!);
       if (!(scale > 0)) return { scale: 1, centre };
       let error = errorOf(weights, scale, centre);
       // A step that helps is tried wider, one that does not both ways and then narrower.
@@ -55,7 +54,7 @@ export const densityFamily: FormatFamily = {
         const tries = [[scale * (1 + scaleStep), centre], [scale * (1 - scaleStep), centre], [scale, centre + centreStep], [scale, centre - centreStep]] as const;
         let accepted = false;
         tries.forEach(([s, c], k) => {
-          const [nextScale, nextCentre] = [half(s), half(c)];
+          const [nextScale, nextCentre] = [toFloat16(s), toFloat16(c)];
           if (!(nextScale > 0)) return;
           const now = errorOf(weights, nextScale, nextCentre);
           if (now >= error) return;

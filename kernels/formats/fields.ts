@@ -65,3 +65,5 @@ export const bitsToFloats = (bits: ArrayLike<number>): Float32Array => new Float
 /** Numbers that a 16-bit float holds exactly as its bits, and back. */
 export const float16Bits = (values: Float32Array, type: 'f16' | 'bf16'): Uint32Array => Uint32Array.from(values, (value) => encodeMinifloat(type === 'f16' ? FLOAT16 : BFLOAT16, value, true));
 export const bitsToFloat16 = (bits: ArrayLike<number>, type: 'f16' | 'bf16'): Float32Array => Float32Array.from(bits, (code) => decodeTable(type === 'f16' ? FLOAT16 : BFLOAT16)[code]!);
+/** A number as a float16 field holds it: nearest, ties to even, saturating. */
+export const toFloat16 = (value: number): number => bitsToFloat16(float16Bits(Float32Array.of(value), 'f16'), 'f16')[0]!;

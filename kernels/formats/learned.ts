@@ -12,12 +12,11 @@
 import { blockLayout } from './blocks';
 import { boundaries, cluster, runMeans } from './clusters';
 import { codebookIndex, nearestThresholds } from './codebook';
-import { bitsToFloat16, bitsToFloats, float16Bits, floatBits } from './fields';
+import { bitsToFloat16, bitsToFloats, float16Bits, floatBits, toFloat16 } from './fields';
 import { FormatIdError, type FormatFamily, type NumberFormat, type WeightView } from './format';
 import { granularityTitle, parseIdTail, tailText } from './grammar';
 import { heldFormat, type FieldValues } from './held-format';
 
-const half = (value: number): number => bitsToFloat16(float16Bits(Float32Array.of(value), 'f16'), 'f16')[0]!;
 
 /** Ascending, `count` long: the last value is repeated where fewer were found. */
 function filled(values: readonly number[], count: number): Float32Array {
@@ -59,7 +58,7 @@ function kmeans(id: string, bits: number, parts: readonly string[]): NumberForma
       const books = new Float32Array(count * size);
       for (let b = 0; b < count; b += 1) {
         const sorted = Float64Array.from(weights.subarray(b * block, (b + 1) * block)).sort();
-        books.set(filled(cluster(sorted, size, runMeans(sorted), poll).map(half), size), b * size);
+        books.set(filled(cluster(sorted, size, runMeans(sorted), poll).map(toFloat16), size), b * size);
       }
       return encode(weights, view, books);
     },
@@ -156,7 +155,7 @@ function anyPrecision(id: string, bits: number, parts: readonly string[]): Numbe
     const sorted = Float64Array.from(weights).sort();
     const mean = runMeans(sorted);
     const books = new Float32Array(perRow);
-    let centres: readonly number[] = Array.from(filled(cluster(sorted, 2 ** SEED_BITS, mean, poll).map(half), 2 ** SEED_BITS));
+    let centres: readonly number[] = Array.from(filled(cluster(sorted, 2 ** SEED_BITS, mean, poll).map(toFloat16), 2 ** SEED_BITS));
     books.set(centres, 0);
     let runs = runsOf(sorted, centres);
     for (let width = SEED_BITS + 1; width <= bits; width += 1) {
@@ -164,7 +163,7 @@ function anyPrecision(id: string, bits: number, parts: readonly string[]): Numbe
       const nextRuns: [number, number][] = [];
       runs.forEach(([from, to], k) => {
         const own = centres[k]!;
-        const pair = to - from < 2 ? [own, own] : filled(cluster(sorted.subarray(from, to), 2, (a, b) => mean(from + a, from + b), poll, 8).map(half), 2);
+        const pair = to - from < 2 ? [own, own] : filled(cluster(sorted.subarray(from, to), 2, (a, b) => mean(from + a, from + b), poll, 8).map(toFloat16), 2);
         const [low, high] = [pair[0]!, pair[1]!];
         next.push(low, high);
         let cut = from;

@@ -3,12 +3,11 @@
  * in the weights, as nothing else is known here; with calibration data the energy of the inputs belongs in its place.
  * Salient part: 4-bit symmetric restricted integers with one scale per row; the rest: sign times the mean magnitude of the row.
  */
-import { bitsToFloat16, float16Bits } from './fields';
+import { bitsToFloat16, float16Bits, toFloat16 } from './fields';
 import { FormatIdError, type FormatFamily, type WeightView } from './format';
 import { heldFormat, type FieldValues } from './held-format';
 
 const MOST = 7;
-const half = (value: number): number => bitsToFloat16(float16Bits(Float32Array.of(value), 'f16'), 'f16')[0]!;
 
 export const mixedColumnsFamily: FormatFamily = {
   name: 'mixed-columns',
@@ -37,8 +36,8 @@ export const mixedColumnsFamily: FormatFamily = {
       for (let row = 0; row < view.rows; row += 1) {
         const at = row * view.cols;
         if (!like) {
-          means![row] = half(others.reduce((sum, i) => sum + Math.abs(weights[at + i]!), 0) / Math.max(1, others.length));
-          steps![row] = half(salient.reduce((most, i) => Math.max(most, Math.abs(weights[at + i]!)), 0) / MOST);
+          means![row] = toFloat16(others.reduce((sum, i) => sum + Math.abs(weights[at + i]!), 0) / Math.max(1, others.length));
+          steps![row] = toFloat16(salient.reduce((most, i) => Math.max(most, Math.abs(weights[at + i]!)), 0) / MOST);
         }
         others.forEach((i, k) => { signs[row * others.length + k] = weights[at + i]! < 0 ? 1 : 0; });
         salient.forEach((i, k) => {

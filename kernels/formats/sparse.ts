@@ -5,7 +5,7 @@
  *
  * Groups of 16 have a 3-bit scale and a 3-bit zero point; sixteen groups share the float16 ranges of these (second level).
  */
-import { bitsToFloat16, float16Bits } from './fields';
+import { bitsToFloat16, float16Bits, toFloat16 } from './fields';
 import { FormatIdError, type FormatFamily, type WeightView } from './format';
 import { heldFormat, type FieldValues } from './held-format';
 
@@ -13,14 +13,13 @@ const GROUP = 16;
 const SECOND = 16;
 const STATISTIC_BITS = 3;
 const STATISTIC_LEVELS = 2 ** STATISTIC_BITS - 1;
-const half = (value: number): number => bitsToFloat16(float16Bits(Float32Array.of(value), 'f16'), 'f16')[0]!;
 
 interface Shape { readonly groups: number; readonly seconds: number; readonly outliers: number; readonly columnBits: number }
 
 /** Numbers quantized to 3 bits over their own range: float16 start and step. */
 function quantizeStatistics(values: readonly number[]): { start: number; step: number; codes: number[] } {
-  const start = half(Math.min(...values));
-  const step = half((Math.max(...values) - start) / STATISTIC_LEVELS);
+  const start = toFloat16(Math.min(...values));
+  const step = toFloat16((Math.max(...values) - start) / STATISTIC_LEVELS);
   return { start, step, codes: values.map((value) => (step > 0 ? Math.min(STATISTIC_LEVELS, Math.max(0, Math.round((value - start) / step))) : 0)) };
 }
 

@@ -8,7 +8,7 @@
  * - best: the threshold and a of least squared error, found over all thresholds.
  */
 import { blockLayout } from './blocks';
-import { bitsToFloat16, float16Bits } from './fields';
+import { bitsToFloat16, float16Bits, toFloat16 } from './fields';
 import { FormatIdError, type FormatFamily, type WeightView } from './format';
 import { granularityTitle, parseIdTail, tailText } from './grammar';
 import { heldFormat, type FieldValues } from './held-format';
@@ -94,7 +94,7 @@ export const ternaryFamily: FormatFamily = {
         const magnitudes = Float64Array.from(weights.subarray(block * size, (block + 1) * size), Math.abs);
         // With a scale given only decoded values are expected: half of it tells them apart.
         const cut = like ? rounded(like[block]!) : rule.cut(magnitudes.slice().sort());
-        if (!like) scales[block] = bitsToFloat16(float16Bits(Float32Array.of(cut.scale), 'f16'), 'f16')[0]!;
+        if (!like) scales[block] = toFloat16(cut.scale);
         if (scales[block] === 0) continue;
         magnitudes.forEach((x, i) => {
           if (x > cut.threshold || (cut.inclusive && x === cut.threshold && x > 0)) trits[block * size + i] = weights[block * size + i]! < 0 ? -1 : 1;
