@@ -106,9 +106,19 @@ export class Workbench {
     await this.ask('F1', `>${title}`, new RegExp(title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')));
   }
 
+  /** Waits until a quick pick of a command's own is open: the palette that ran the command may still be closing. */
+  private async asked(): Promise<void> {
+    for (let waited = 0; waited < 30_000; waited += 100) {
+      const text = await this.quickInput.inputValue({ timeout: 1000 }).catch(() => '>');
+      if (!text.startsWith('>') && (await this.quickList.first().isVisible())) return;
+      await this.page.waitForTimeout(100);
+    }
+    throw new Error('no quick pick opened');
+  }
+
   /** Answers the open quick pick by typing what leaves the wanted entry first. */
   async pick(text: string): Promise<void> {
-    await this.quickList.first().waitFor();
+    await this.asked();
     await this.quickInput.fill(text);
     await this.quickList.filter({ hasText: new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), 'i') }).first().waitFor();
     await this.page.keyboard.press('Enter');
@@ -125,12 +135,6 @@ export class Workbench {
     await this.quickInput.fill(text);
     await this.page.keyboard.press('Enter');
     if (!(await this.taken(text))) await this.page.keyboard.press('Enter');
-  }
-
-  /** Titles offered by the open quick pick. */
-  async picks(): Promise<string[]> {
-    await this.quickList.first().waitFor();
-    return this.quickList.allInnerTexts();
   }
 
   /**
