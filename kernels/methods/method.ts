@@ -25,12 +25,34 @@ interface MethodBase {
   readonly parameters: Readonly<Record<string, ParameterSchema>>;
 }
 
+/** What calibration saw at the input of one group of output channels. */
+export interface InputGroup {
+  /** X^T X / positions, [cols, cols] row-major, symmetric: the second moment of the inputs. */
+  readonly moment: Float64Array;
+  /** Mean of each input, [cols]. */
+  readonly mean: Float64Array;
+}
+/**
+ * What calibration saw at the inputs of one weight. For convolutions an input is a patch, flattened as the kernel is. A quadratic
+ * loss of the layer's output is a function of the moments alone: mean |(W - W')x|^2 = trace((W - W') M (W - W')^T).
+ */
+export interface LayerInputs {
+  /** Input vectors seen: samples x positions. Above 0. */
+  readonly positions: number;
+  /** One per run of rows / groups.length consecutive output channels: one for dense layers, more for grouped convolutions. */
+  readonly groups: readonly InputGroup[];
+}
+
 /** Turns a weight and a format into codes and scales. */
 export interface PtqMethod extends MethodBase {
   readonly kind: 'ptq';
   /** The scale rule a streaming pass can use instead of `run`; null when the method needs the whole weight. */
   readonly scaleRule: ScaleRule | null;
-  run(weights: Float32Array, view: WeightView, format: NumberFormat, options: Readonly<Record<string, unknown>>): Quantized;
+  /**
+   * @param inputs there when the method `needs` calibration
+   * @param poll called now and then; throws when the work is cancelled
+   */
+  run(weights: Float32Array, view: WeightView, format: NumberFormat, options: Readonly<Record<string, unknown>>, inputs?: LayerInputs | null, poll?: () => void): Quantized;
 }
 
 /** Turns a measured error into one number per (layer, format): lower is better, additive over layers. */
