@@ -1,5 +1,6 @@
 /** What the kernel process can be asked. Plain data only: it crosses process borders. */
 import type { ScaleRule } from '../formats/format';
+import type { DatasetSpec, Task } from '../data/data';
 import type { Graph } from '../graph/graph';
 
 /** One weight to work on: a tensor of a checkpoint, and which of its dimensions is the output channel. */
@@ -261,6 +262,92 @@ export interface OnnxResult {
   readonly runs: boolean | null;
 }
 
+/** A model to run on data. */
+export interface ModelRun {
+  readonly graph: Graph;
+  readonly checkpoint: string;
+  readonly task: Task;
+  readonly data: DatasetSpec;
+  /** The first so many samples; all when absent. */
+  readonly samples?: number;
+}
+/** A mean over samples with its standard error; null from a single sample. */
+export interface MeasuredMean { readonly value: number; readonly stderr: number | null }
+
+export type EvaluateParams = ModelRun;
+export interface EvaluateResult {
+  /** What `value` is: accuracy for classification, perplexity for a language model, mse for a regression. */
+  readonly metric: 'accuracy' | 'perplexity' | 'mse';
+  readonly value: number;
+  readonly stderr: number | null;
+  /** Mean negative log likelihood in nats, or mean squared error. */
+  readonly loss: number;
+  readonly lossStderr: number | null;
+  readonly accuracy: number | null;
+  readonly samples: number;
+  /** Labels, tokens or values that were judged. */
+  readonly positions: number;
+  readonly seconds: number;
+  /** The data, in words. */
+  readonly data: string;
+}
+
+/** Outputs measured with one layer in one format, all others as they are. */
+export interface SensitivityParams extends ModelRun {
+  readonly weights: readonly WeightSpec[];
+  readonly formats: readonly string[];
+  readonly metric: string;
+  readonly scaleRule: ScaleRule;
+}
+export interface LayerSensitivity extends MeasuredMean {
+  /** Task loss and accuracy with this layer quantized, where there are labels. */
+  readonly loss?: number;
+  readonly accuracy?: number;
+  readonly bitsPerWeight: number;
+}
+export interface SensitivityResult {
+  readonly metric: string;
+  readonly unit: string;
+  /** The unquantized model's. */
+  readonly baseline: { readonly loss: number | null; readonly accuracy: number | null };
+  readonly layers: readonly { readonly key: string; readonly formats: Readonly<Record<string, LayerSensitivity>> }[];
+  readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+  readonly samples: number;
+  readonly seconds: number;
+  readonly data: string;
+}
+
+/** Weights to quantize, with data to calibrate on and data to judge on. */
+export interface TrialParams extends ModelRun {
+  readonly tasks: readonly QuantizeTask[];
+  /** Needed by methods that calibrate. */
+  readonly calibration: { readonly data: DatasetSpec; readonly samples?: number } | null;
+  /** Layers are calibrated one after another, each on what the quantized layers before it give. */
+  readonly sequential: boolean;
+  readonly seed: number;
+  readonly export?: QuantizeParams['export'];
+}
+export interface Judged { readonly loss: number | null; readonly lossStderr: number | null; readonly accuracy: number | null }
+export interface TrialResult {
+  readonly before: Judged;
+  /** `kl`: from the unquantized model, nats per position; null for tasks without classes. `nsr`: noise to signal of the output. */
+  readonly after: Judged & { readonly kl: number | null; readonly klStderr: number | null; readonly nsr: number };
+  readonly layers: readonly QuantizedLayer[];
+  readonly kept?: QuantizeResult['kept'];
+  readonly weights: number;
+  readonly bytesBefore: number;
+  readonly bytes: number;
+  readonly averageBits: number;
+  readonly samples: number;
+  readonly data: string;
+  /** Null when no method needed it. */
+  readonly calibration: { readonly samples: number; readonly data: string; readonly seconds: number } | null;
+  /** What a reader of the figures should know. */
+  readonly notes: readonly string[];
+  readonly seconds: number;
+  readonly export?: QuantizeResult['export'];
+}
+
 /** Every job kind with its parameters and result. */
 export interface JobTypes {
   scan: { params: ScanParams; result: ScanResult };
@@ -270,6 +357,9 @@ export interface JobTypes {
   compare: { params: CompareParams; result: CompareResult };
   convert: { params: ConvertParams; result: ConvertResult };
   onnx: { params: OnnxParams; result: OnnxResult };
+  evaluate: { params: EvaluateParams; result: EvaluateResult };
+  sensitivity: { params: SensitivityParams; result: SensitivityResult };
+  trial: { params: TrialParams; result: TrialResult };
 }
 export type JobKind = keyof JobTypes;
 

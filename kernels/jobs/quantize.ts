@@ -4,13 +4,13 @@
  */
 import type { TensorInfo } from '../checkpoint';
 import type { BlockScales, NumberFormat, ScaleRule } from '../formats/format';
-import { methodOfKind } from '../methods/registry';
 import type { PtqMethod } from '../methods/method';
 import { formatError } from './format-error';
 import { exportCheckpoint, refuseTarget } from './export';
 import { JobError, type Job, type JobContext, type QuantizeParams, type QuantizeResult, type QuantizeTask } from './job';
 import { measureWeights, type MeasuredWeight } from './measure';
 import { assertUnchanged } from './scan';
+import { methodOfTask, refuseContradictions } from './quantize-plan';
 import type { FormatRequest } from './scan-tasks';
 import { formatForJob, openForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
 
@@ -80,33 +80,10 @@ function requestsOf(format: NumberFormat, { scaleRule: rule }: StreamingMethod, 
 }
 
 function methodForJob(task: QuantizeTask): StreamingMethod {
-  let method: PtqMethod;
-  try {
-    method = methodOfKind('ptq', task.method);
-  } catch (error) {
-    if (error instanceof RangeError) throw new JobError(error.message);
-    throw error;
-  }
-  for (const option of Object.keys(task.options ?? {})) {
-    if (Object.hasOwn(method.parameters, option)) continue;
-    const known = Object.keys(method.parameters);
-    throw new JobError(`${task.key}: ${method.id} has no option "${option}"; ${known.length ? `it has ${known.join(', ')}` : 'it takes none'}`);
-  }
+  const method = methodOfTask(task);
   const { scaleRule } = method;
   if (scaleRule === null) throw new Error(`${method.id} works on whole weights, which this job does not hold`);
   return { ...method, scaleRule };
-}
-
-/** Two layers may share a tensor (tied weights), but then they must agree on what becomes of it. */
-function refuseContradictions(planned: readonly Planned[]): void {
-  const seen = new Map<string, Planned>();
-  for (const each of planned) {
-    const before = seen.get(each.task.tensor);
-    if (before && (before.format.id !== each.format.id || before.method.id !== each.method.id || before.weight.layout.rows !== each.weight.layout.rows)) {
-      throw new JobError(`${before.task.key} and ${each.task.key} share the tensor "${each.task.tensor}" but are given ${before.format.id} and ${each.format.id}; give both the same`);
-    }
-    seen.set(each.task.tensor, each);
-  }
 }
 
 /** What of a weight no quantized format can store; null when there is no such value. */

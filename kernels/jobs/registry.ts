@@ -3,10 +3,13 @@ import { allocateJob } from './allocate';
 import { compareJob } from './compare';
 import { convertJob } from './convert';
 import { detailJob } from './detail';
+import { evaluateJob } from './evaluate';
 import type { Job, JobKind } from './job';
 import { onnxJob } from './onnx';
 import { quantizeJob } from './quantize';
 import { scanJob } from './scan';
+import { sensitivityJob } from './sensitivity';
+import { trialJob } from './trial';
 
 export const jobs: { readonly [K in JobKind]: Job<K> } = {
   scan: scanJob,
@@ -16,4 +19,7 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   compare: compareJob,
   convert: convertJob,
   onnx: onnxJob,
+  evaluate: evaluateJob,
+  sensitivity: sensitivityJob,
+  trial: trialJob,
 };

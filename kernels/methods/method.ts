@@ -3,6 +3,8 @@
  * The command line, the pickers, the report and the docs are derived from the registry.
  */
 import type { NumberFormat, Quantized, ScaleRule, WeightView } from '../formats/format';
+import type { Task } from '../data/data';
+import type { Estimate, SampleScore } from '../run/judge';
 import type { AllocateParams, AllocateResult, FormatError, WeightStatistics } from '../jobs/job';
 
 export type MethodNeeds = 'weights' | 'calibration' | 'gradients' | 'training';
@@ -62,10 +64,31 @@ export interface SensitivityMetric extends MethodBase {
   score(statistics: WeightStatistics, error: FormatError): number;
 }
 
+/** A sensitivity measured by running the model on data with layers quantized: lower is better. */
+export interface MeasuredMetric extends MethodBase {
+  readonly kind: 'sensitivity';
+  readonly unit: string;
+  /** Whose output is compared: the model's, or the layer's own. */
+  readonly observes: 'model' | 'layer';
+  /** One layer is quantized and all others are not, or the other way round. */
+  readonly changes: 'one' | 'all-but-one';
+  /** Needs labels (or tokens to predict). */
+  readonly labels: boolean;
+  /** Tasks it is defined for; null: all. */
+  readonly tasks: readonly Task[] | null;
+  /** @param base the same samples without the change */
+  score(samples: readonly SampleScore[], base: readonly SampleScore[]): Estimate;
+}
+
 /** Turns measurements and a budget into one format per layer. */
 export interface Allocator extends MethodBase {
   readonly kind: 'allocation';
   run(params: AllocateParams, throwIfCancelled: () => void): AllocateResult;
 }
 
-export type Method = PtqMethod | SensitivityMetric | Allocator;
+export type Method = PtqMethod | SensitivityMetric | MeasuredMetric | Allocator;
+
+/** Is the metric one that runs the model? */
+export function isMeasured(metric: SensitivityMetric | MeasuredMetric): metric is MeasuredMetric {
+  return 'observes' in metric;
+}

@@ -1,15 +1,16 @@
 /** Every method, by id. Listings, pickers, docs and the coverage table are derived from this list. */
 import { knapsack } from './allocation/knapsack';
 import { uniform } from './allocation/uniform';
-import type { Allocator, Method, PtqMethod, SensitivityMetric } from './method';
+import { isMeasured, type Allocator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from './method';
 import { mseClip } from './ptq/mse-clip';
 import { rtn } from './ptq/rtn';
+import { measuredMetrics } from './sensitivity/measured';
 import { limZd } from './sensitivity/lim-zd';
 import { weightMse } from './sensitivity/weight-mse';
 import { weightNsr } from './sensitivity/weight-nsr';
 import { weightSse } from './sensitivity/weight-sse';
 
-const all: readonly Method[] = [rtn, mseClip, weightNsr, weightSse, weightMse, limZd, knapsack, uniform];
+const all: readonly Method[] = [rtn, mseClip, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, uniform];
 
 /** Short names that people type. */
 const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };
@@ -24,12 +25,18 @@ export function method(id: string): Method | undefined {
   return all.find((each) => each.id === name);
 }
 
-interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; allocation: Allocator }
+interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; allocation: Allocator }
 
 /** The method of an id and kind. @throws RangeError naming the methods of that kind. */
 export function methodOfKind<K extends keyof MethodOfKind>(kind: K, id: string): MethodOfKind[K] {
   const found = method(id);
-  if (found?.kind === kind) return found as MethodOfKind[K];
-  const known = all.filter((each) => each.kind === kind).map((each) => each.id).join(', ');
+  if (found && isOfKind(kind, found)) return found;
+  const known = all.filter((each) => isOfKind(kind, each)).map((each) => each.id).join(', ');
   throw new RangeError(`"${id.slice(0, 80)}" is not a ${kind} method; known: ${known}`);
+}
+
+/** `measured` are the sensitivity metrics that run the model, `sensitivity` those that read weights alone. */
+function isOfKind<K extends keyof MethodOfKind>(kind: K, each: Method): each is MethodOfKind[K] & Method {
+  if (each.kind !== 'sensitivity') return each.kind === kind;
+  return kind === (isMeasured(each) ? 'measured' : 'sensitivity');
 }

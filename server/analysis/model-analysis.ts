@@ -4,6 +4,7 @@ import type { WeightScan } from '../../kernels/jobs/job';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import type { LinkResult } from '../linking/layer';
 import type { TraceResult } from '../trace/trace';
+import type { ModelEntry } from './config';
 import type { ModuleTree, RootCandidate, SourceSpan } from '../python/module-tree';
 
 export interface RootChoice {
@@ -41,6 +42,8 @@ export interface ModelAnalysis {
   readonly traced?: TraceResult;
   /** The bitlens.json that names the model. */
   readonly configPath?: string;
+  /** What it says of the model. */
+  readonly entry?: ModelEntry;
   /** What the user should know besides findings: a broken bitlens.json or recipe, tensors of other state dicts. */
   readonly notes?: readonly string[];
 }

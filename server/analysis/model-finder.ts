@@ -74,6 +74,7 @@ export class ModelFinder {
       checkpointReason: opened.reason,
       ...rootArguments(chosen),
       ...(configPath ? { configPath } : {}),
+      ...(entry ? { entry } : {}),
       ...(notes.length > 0 ? { notes } : {}),
     };
   }

@@ -25,6 +25,7 @@ import { ModelFinder, type AnalyseOptions } from './model-finder';
 import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { ruleSettingsOf, summaryOf } from './summary';
+import { Running } from './running';
 import { planFormat, planRecipe, runPlan, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
@@ -182,6 +183,11 @@ export class AnalysisService {
     return this.options.kernel.run('onnx', { graph: traced.graph, checkpoint: analysis.checkpoint.path, path: path.resolve(out), metadata }, options);
   }
 
+  /** Everything that runs the model on data. */
+  get running(): Running {
+    return new Running(this.options.kernel, this.options.python);
+  }
+
   /** Findings of every rule, with the user's thresholds and severities. Suppression comments are applied by the caller's face. */
   findings(analysis: ModelAnalysis): Finding[] {
     return this.options.runRules(analysis, ruleSettingsOf(this.settings));
@@ -248,7 +254,8 @@ export class AnalysisService {
     return trialSummary(analysis, plan, await runPlan(this.options.kernel, analysis, plan, target, options), startedAt);
   }
 
-  private async plan(analysis: ModelAnalysis, request: TrialOptions): Promise<TrialPlan> {
+  /** What a trial would do: a format and a method for each layer. @throws UserError */
+  async plan(analysis: ModelAnalysis, request: TrialOptions): Promise<TrialPlan> {
     if ((request.recipe === undefined) === (request.format === undefined)) throw new UserError('a trial needs either a recipe or a format');
     const method = request.method === undefined ? undefined : methodNamed(request.method).id;
     const named = request.layers !== undefined && request.layers.length > 0;

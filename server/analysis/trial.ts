@@ -9,6 +9,7 @@ import { specOf } from './measurements';
 import type { ModelAnalysis } from './model-analysis';
 import type { KernelPort, RunOptions } from './ports';
 import { KEEP } from './recipe-file';
+import type { PtqMethod } from '../../kernels/methods/method';
 import { didYouMean, UserError } from './user-error';
 
 /** Seed of trials: methods without randomness ignore it, and those with get the same result every time. */
@@ -65,6 +66,38 @@ export function planRecipe(layers: readonly Layer[], recipe: Recipe, file: strin
   return { title: path.basename(file), layers: planned, orKeep: false, notes: activations > 0 ? [`activation formats of ${activations} layers are not part of this weight-only trial`] : [] };
 }
 
+/** The plan without these layers and what lies below these paths. @throws UserError for a path that names nothing, or when nothing is left. */
+export function excludeLayers(plan: TrialPlan, link: LinkResult, paths: readonly string[]): TrialPlan {
+  const out = new Set(paths.flatMap((name) => selectLayers(link, [name])));
+  const layers = plan.layers.filter(({ layer }) => !out.has(layer));
+  if (layers.length === 0) throw new UserError('every layer is excluded, so that nothing would be quantized');
+  return { ...plan, layers };
+}
+
+/** `option=value` texts, read after the method's parameters. @throws UserError naming the options there are, or the range. */
+export function readOptions(method: PtqMethod, texts: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(texts.map((text) => {
+    const [name, ...rest] = text.split('=');
+    const value = rest.join('=');
+    const names = Object.keys(method.parameters);
+    if (!Object.hasOwn(method.parameters, name!)) throw new UserError(`${method.id} has no option ${JSON.stringify(name)}.${didYouMean(name!, names)} ${names.length > 0 ? `It has ${names.join(', ')}` : 'It takes none'}`);
+    const schema = method.parameters[name!]!;
+    if (schema.type === 'boolean') {
+      if (value !== 'true' && value !== 'false') throw new UserError(`${name} must be true or false, not ${JSON.stringify(value)}`);
+      return [name, value === 'true'];
+    }
+    if (schema.type === 'enum') {
+      if (!schema.values.includes(value)) throw new UserError(`${name} must be one of ${schema.values.join(', ')}, not ${JSON.stringify(value)}`);
+      return [name, value];
+    }
+    const number = value.trim() === '' ? Number.NaN : Number(value);
+    if (!(number >= schema.minimum && number <= schema.maximum) || (schema.type === 'integer' && !Number.isInteger(number))) {
+      throw new UserError(`${name} must be ${schema.type === 'integer' ? 'a whole number' : 'a number'} from ${schema.minimum} to ${schema.maximum}, not ${JSON.stringify(value)}`);
+    }
+    return [name, number];
+  }));
+}
+
 /** Other names in the checkpoint that are the same weight: they are written with the same values. */
 function partners(result: LinkResult, layer: Layer): string[] {
   const own = layer.weight!.info!.name;
@@ -81,12 +114,16 @@ export interface TrialExport {
 }
 
 export async function runPlan(kernel: KernelPort, analysis: ModelAnalysis, plan: TrialPlan, target: TrialExport | null, options: RunOptions): Promise<QuantizeResult> {
-  const tasks = plan.layers.flatMap(({ layer, format, method, options: methodOptions }): QuantizeTask[] => {
+  return kernel.run('quantize', { checkpoint: analysis.checkpoint!.path, tasks: planTasks(analysis, plan, target), seed: SEED, ...(target ? { export: target } : {}) }, options);
+}
+
+/** The plan as tasks of the kernel. */
+export function planTasks(analysis: ModelAnalysis, plan: TrialPlan, target: TrialExport | null): QuantizeTask[] {
+  return plan.layers.flatMap(({ layer, format, method, options: methodOptions }): QuantizeTask[] => {
     const extra = { format, method, ...(methodOptions ? { options: methodOptions } : {}), ...(plan.orKeep ? { orKeep: true } : {}) };
     const along = target ? partners(analysis.link!, layer).map((tensor) => ({ ...specOf(layer, partnerKey(layer, tensor), tensor), ...extra })) : [];
     return [{ ...specOf(layer), ...extra }, ...along];
   });
-  return kernel.run('quantize', { checkpoint: analysis.checkpoint!.path, tasks, seed: SEED, ...(target ? { export: target } : {}) }, options);
 }
 
 /** One sentence about the layers that stay as they are stored, at most three of them by name. */

@@ -1,6 +1,6 @@
 /** What this build knows by name: formats and methods, from their registries. */
 import { listedFormats, parseFormat } from '../../kernels/formats/registry';
-import type { Allocator, Method, PtqMethod, SensitivityMetric } from '../../kernels/methods/method';
+import { isMeasured, type Allocator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from '../../kernels/methods/method';
 import { method, methods } from '../../kernels/methods/registry';
 import type { FormatEntry, MethodEntry } from '../protocol';
 import type { RecipeVocabulary } from './recipe-file';
@@ -10,7 +10,9 @@ const byKind = <K extends Method['kind']>(kind: K): Extract<Method, { kind: K }>
   methods().filter((each): each is Extract<Method, { kind: K }> => each.kind === kind);
 
 export const ptqMethods = (): PtqMethod[] => byKind('ptq');
-export const metrics = (): SensitivityMetric[] => byKind('sensitivity');
+/** Metrics that read weights alone, and those that run the model on data. */
+export const metrics = (): SensitivityMetric[] => byKind('sensitivity').filter((each): each is SensitivityMetric => !isMeasured(each));
+export const measuredMetrics = (): MeasuredMetric[] => byKind('sensitivity').filter((each): each is MeasuredMetric => isMeasured(each));
 export const allocators = (): Allocator[] => byKind('allocation');
 
 function named<T extends Method>(id: string, kind: string, list: readonly T[]): T {
@@ -23,9 +25,15 @@ function named<T extends Method>(id: string, kind: string, list: readonly T[]): 
 
 export const DEFAULT_METRIC = 'weight-nsr';
 export const DEFAULT_METHOD = 'rtn';
+/** Formats that are measured on data when none is named: two to eight bits per output channel. */
+export const DEFAULT_FORMATS_MEASURED = ['int2-sym-channel', 'int3-sym-channel', 'int4-sym-channel', 'int6-sym-channel', 'int8-sym-channel'];
+/** Method of a trial that names none. */
+export const TRIAL_DEFAULT_METHOD = 'rtn';
 
 /** @throws UserError naming those there are. */
 export const metricNamed = (id: string = DEFAULT_METRIC): SensitivityMetric => named(id, 'metric', metrics());
+/** @throws UserError naming those there are. */
+export const measuredMetricNamed = (id: string): MeasuredMetric => named(id, 'metric that runs the model', measuredMetrics());
 /** @throws UserError naming those there are. */
 export const methodNamed = (id: string = DEFAULT_METHOD): PtqMethod => named(id, 'PTQ method', ptqMethods());
 /** The exact solver. */

@@ -65,9 +65,9 @@ export function analyseOptions(target: Target, context: VerbContext): AnalyseOpt
   };
 }
 
-/** Analyses the TARGET and says on stderr what was chosen and what is noteworthy. */
-export async function analyseTarget(context: VerbContext): Promise<ModelAnalysis> {
-  const target = await readTarget(context.args.positionals[0]!);
+/** Analyses the TARGET (a positional argument, the first unless said otherwise) and says on stderr what was chosen and what is noteworthy. */
+export async function analyseTarget(context: VerbContext, position = 0): Promise<ModelAnalysis> {
+  const target = await readTarget(context.args.positionals[position]!);
   const service = context.service();
   const analysis = await service.analyse(target.file, analyseOptions(target, context));
   for (const note of notesOf(analysis)) context.note(note);

@@ -75,6 +75,9 @@ export class FakeKernel implements KernelPort {
       convert: ({ path: target }) => ({ path: target, bytes: 1, sha256: '0', verifiedTensors: 1, decoded: 0, left: [], seconds: 0 }),
       compare: ({ pairs }) => ({ pairs: pairs.map(() => ({ compared: true, equal: true, sqnrDb: null, maxError: 0, differing: 0, nonFinite: 0 })), elements: 0, seconds: 0 }),
       onnx: ({ path }) => ({ path, bytes: 1, sha256: '0', nodes: 0, initializers: 0, runs: null }),
+      evaluate: () => { throw new Error('the fake kernel runs no model'); },
+      sensitivity: () => { throw new Error('the fake kernel runs no model'); },
+      trial: () => { throw new Error('the fake kernel runs no model'); },
     };
     return answers[kind](params);
   }

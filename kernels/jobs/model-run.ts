@@ -1,0 +1,42 @@
+/** What every job that runs a model does first: weights, data, and the input and output that the task is about. */
+import { CheckpointError } from '../checkpoint';
+import type { Dataset } from '../data/data';
+import { openDataset } from '../data/open';
+import type { GraphValue } from '../graph/graph';
+import { Feed, firstSamples, mainOutput } from '../run/feed';
+import { PreparedModel } from '../run/prepared-model';
+import { JobCancelled, JobError, type JobContext, type ModelRun } from './job';
+import { MemoryExceeded } from '../process/thread-messages';
+
+export interface OpenRun {
+  readonly model: PreparedModel;
+  readonly dataset: Dataset;
+  readonly feed: Feed;
+  readonly output: GraphValue;
+  /** Samples asked for, by index. */
+  readonly indices: readonly number[];
+}
+
+/** Opens model and data, runs the work and closes both. What is wrong with the user's input becomes a JobError. */
+export async function withRun<T>(params: ModelRun, context: JobContext, work: (run: OpenRun) => Promise<T>): Promise<T> {
+  return withInputErrors(async () => {
+    const dataset = await openDataset(params.data);
+    try {
+      const model = await PreparedModel.open(params.graph, params.checkpoint, context.threads);
+      try {
+        return await work({ model, dataset, feed: new Feed(params.graph, dataset), output: mainOutput(params.graph), indices: firstSamples(dataset, params.samples) });
+      } finally { model.close(); }
+    } finally { dataset.close(); }
+  });
+}
+
+/** Errors of plain `Error` class are messages for the user in the rooms that run models; bugs have other classes. */
+export async function withInputErrors<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof JobError || error instanceof JobCancelled || error instanceof MemoryExceeded) throw error;
+    if (error instanceof CheckpointError || (error instanceof Error && error.constructor === Error)) throw new JobError(error.message);
+    throw error;
+  }
+}

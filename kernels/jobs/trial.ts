@@ -1,0 +1,153 @@
+/** Trial: layers quantized with methods that may calibrate on data, and the whole model judged on other data before and after. */
+import type { Dataset } from '../data/data';
+import { openDataset } from '../data/open';
+import type { NumberFormat, Quantized } from '../formats/format';
+import type { LayerInputs, PtqMethod } from '../methods/method';
+import { calibrate } from '../run/calibrate';
+import { byContent, Feed, firstSamples } from '../run/feed';
+import { estimate, scoreBatch, type SampleScore } from '../run/judge';
+import { toMatrix, toStored } from '../run/weight-matrix';
+import { valueErrorSums } from '../wasm/errors.ref';
+import { judged, trimmed } from './evaluate';
+import { formatError } from './format-error';
+import { JobError, type FormatError, type Job, type JobContext, type Judged, type QuantizedLayer, type QuantizeTask, type TrialParams, type TrialResult } from './job';
+import { withRun, type OpenRun } from './model-run';
+import { methodOfTask, refuseContradictions } from './quantize-plan';
+import { formatForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
+
+/** Share of the memory limit that moments may take, and that kept values may take. */
+const MEMORY_SHARE = 0.3;
+
+interface Planned { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: NumberFormat; readonly method: PtqMethod }
+
+export const trialJob: Job<'trial'> = {
+  kind: 'trial',
+  run: (params: TrialParams, context: JobContext): Promise<TrialResult> => withRun(params, context, async (run) => {
+    const started = performance.now();
+    const { planned, kept } = plan(params, run);
+    const notes: string[] = [];
+    const needs = planned.some(({ method }) => method.needs !== 'weights');
+    if (needs && !params.calibration) throw new JobError(`${planned.find(({ method }) => method.needs !== 'weights')!.method.id} calibrates on data, and none was named; give calibration inputs, in bitlens.json under data.calibration or with --calibration`);
+    const quantized = new Map<string, Quantized>();
+    const replaced = new Map<string, Float32Array>();
+    const layers: QuantizedLayer[] = [];
+    const work = (each: Planned, inputs: LayerInputs | null): Float32Array => {
+      const { matrix, result } = quantizeOne(each, run, inputs, context, notes);
+      const decoded = each.format.decode(result);
+      quantized.set(each.task.tensor, result);
+      layers.push(layerResult(each, matrix, decoded));
+      const stored = toStored(decoded, each.weight.layout);
+      replaced.set(each.task.tensor, stored);
+      return stored;
+    };
+    const distinct = [...new Map(planned.map((each) => [each.task.tensor, each])).values()];
+    let calibration: TrialResult['calibration'] = null;
+    if (needs) calibration = await calibrated(params, run, distinct, work, context);
+    else for (const [i, each] of distinct.entries()) { context.throwIfCancelled(); context.progress(i, distinct.length, `Quantizing ${each.task.key}`); work(each, null); }
+    const order = new Map(planned.map(({ task }, i) => [task.tensor, i]));
+    layers.sort((a, b) => order.get(a.tensor)! - order.get(b.tensor)!);
+    const figures = await judgeBoth(params, run, replaced, context);
+    return { ...figures, layers, ...(kept.length > 0 ? { kept } : {}), ...sizes(distinct), calibration, notes: [...new Set(notes)], seconds: (performance.now() - started) / 1000 };
+  }),
+};
+
+function plan(params: TrialParams, run: OpenRun): { planned: Planned[]; kept: { key: string; reason: string }[] } {
+  if (params.tasks.length === 0) throw new JobError('there is nothing to quantize: no layer was named');
+  const byName = tensorsByName(run.model.checkpoint);
+  const kept: { key: string; reason: string }[] = [];
+  const planned = params.tasks.flatMap((task): Planned[] => {
+    const format = formatForJob(task.format);
+    const method = methodOfTask(task);
+    const found = resolveWeight(run.model.checkpoint, byName, task);
+    const weight = typeof found !== 'string' && run.model.values(task.tensor).some((value) => !Number.isFinite(value)) ? 'it holds NaN or infinite values' : found;
+    if (typeof weight !== 'string') return [{ task, weight, format, method }];
+    if (!task.orKeep) throw new JobError(`${task.key}: ${weight}; leave this layer out`);
+    kept.push({ key: task.key, reason: weight });
+    return [];
+  });
+  if (planned.length === 0) throw new JobError(`no weight can be quantized: ${kept[0]!.key}: ${kept[0]!.reason}`);
+  refuseContradictions(planned);
+  return { planned, kept };
+}
+
+function quantizeOne({ task, weight, format, method }: Planned, run: OpenRun, inputs: LayerInputs | null, context: JobContext, notes: string[]): { matrix: Float32Array; result: Quantized } {
+  const matrix = toMatrix(run.model.values(task.tensor), weight.layout);
+  const poll = (): void => context.throwIfCancelled();
+  if (method.needs === 'weights' || inputs) return { matrix, result: method.run(matrix, weight.layout, format, task.options ?? {}, inputs, poll) };
+  notes.push(`${task.key}: no operator multiplies this weight with values that could be observed, so that ${method.id} fell back to scales of least weight error`);
+  return { matrix, result: format.encode(matrix, weight.layout, 'mse', poll) };
+}
+
+async function calibrated(params: TrialParams, run: OpenRun, distinct: readonly Planned[], work: (each: Planned, inputs: LayerInputs | null) => Float32Array, context: JobContext): Promise<TrialResult['calibration']> {
+  const started = performance.now();
+  const { data, samples } = params.calibration!;
+  const dataset: Dataset = await openDataset(data);
+  try {
+    const feed = new Feed(params.graph, dataset);
+    const indices = byContent(dataset, firstSamples(dataset, samples));
+    const byTensor = new Map(distinct.map((each) => [each.task.tensor, each]));
+    let at = 0;
+    await calibrate(run.model, feed, indices, distinct.map(({ task, weight }) => ({ tensor: task.tensor, shape: weight.tensor.shape, layout: weight.layout })), {
+      sequential: params.sequential, memory: context.memoryCapBytes * MEMORY_SHARE, threads: context.threads,
+      step: (done, total) => { context.throwIfCancelled(); context.progress(at * total + done, distinct.length * total, `Calibrating on ${dataset.title}`); },
+      quantize: async (layer, inputs) => {
+        const each = byTensor.get(layer.tensor)!;
+        context.throwIfCancelled();
+        context.progress(at, distinct.length, `Quantizing ${each.task.key} with ${each.method.id}`);
+        at += 1;
+        return work(each, inputs);
+      },
+    });
+    return { samples: indices.length, data: dataset.title, seconds: (performance.now() - started) / 1000 };
+  } finally { dataset.close(); }
+}
+
+function layerResult({ task, weight, format, method }: Planned, matrix: Float32Array, decoded: Float32Array): QuantizedLayer {
+  let signal = 0;
+  for (const value of matrix) signal += value * value;
+  const rtn = format.decode(format.encode(matrix, weight.layout, 'absmax'));
+  const error = (values: Float32Array): FormatError => formatError(format, weight.layout, 'absmax', matrix.length, signal, valueErrorSums(matrix, values));
+  return { key: task.key, tensor: task.tensor, format: format.id, method: method.id, before: error(rtn), after: error(decoded) };
+}
+
+/** The unquantized and the quantized model side by side on the evaluation data. */
+async function judgeBoth(params: TrialParams, run: OpenRun, replaced: ReadonlyMap<string, Float32Array>, context: JobContext): Promise<Pick<TrialResult, 'before' | 'after' | 'samples' | 'data'>> {
+  const { model, feed, output, indices, dataset } = run;
+  const [original, changed] = [await model.start(), await model.start(model.graph, replaced)];
+  const [before, after]: [SampleScore[], SampleScore[]] = [[], []];
+  try {
+    for (const batch of feed.batches(indices)) {
+      context.throwIfCancelled();
+      context.progress(before.length, indices.length, `Judging on ${dataset.title}`);
+      const inputs = feed.inputs(batch);
+      const labels = params.task === 'language-model' ? dataset.inputs(batch) : dataset.hasLabels ? dataset.labels(batch) : null;
+      const base = trimmed((await original.run(inputs)).get(output.name)!, batch.length);
+      before.push(...scoreBatch(params.task, base, labels, null));
+      after.push(...scoreBatch(params.task, trimmed((await changed.run(inputs)).get(output.name)!, batch.length), labels, base));
+    }
+  } finally {
+    await original.close();
+    await changed.close();
+  }
+  const classes = params.task === 'classification' || params.task === 'language-model';
+  const kl = classes ? estimate(after.map((each) => each.kl), after.map((each) => each.compared)) : null;
+  const power = after.reduce((sum, each) => sum + each.power, 0);
+  const labelled = params.task === 'language-model' || (params.task !== 'features' && dataset.hasLabels);
+  const figures = (scores: readonly SampleScore[]): Judged => {
+    if (!labelled) return { loss: null, lossStderr: null, accuracy: null };
+    const { loss, lossStderr, accuracy } = judged(params.task, scores);
+    return { loss, lossStderr, accuracy };
+  };
+  return {
+    before: figures(before),
+    after: { ...figures(after), kl: kl?.value ?? null, klStderr: kl?.stderr ?? null, nsr: power > 0 ? after.reduce((sum, each) => sum + each.error, 0) / power : 0 },
+    samples: indices.length, data: dataset.title,
+  };
+}
+
+function sizes(distinct: readonly Planned[]): Pick<TrialResult, 'weights' | 'bytesBefore' | 'bytes' | 'averageBits'> {
+  const sum = (of: (each: Planned) => number): number => distinct.reduce((total, each) => total + of(each), 0);
+  const weights = sum(({ weight }) => weight.weights);
+  const bits = ({ weight, format }: Planned): number => format.storage(weight.layout).totalBits;
+  return { weights, bytesBefore: sum(({ weight }) => weight.tensor.bytes), bytes: sum((each) => Math.ceil(bits(each) / 8)), averageBits: sum(bits) / weights };
+}

@@ -1,0 +1,165 @@
+/**
+ * Runs calibration samples through a model and gathers, for each weight, the moments of what it is applied to.
+ *
+ * At once: every layer sees the inputs of the unquantized model. In sequence: each layer sees what the layers before it,
+ * already quantized, give, so that later layers make up for earlier ones; values between two layers are computed once and kept.
+ */
+import type { WeightLayout } from '../formats/blocks';
+import { downstream, subgraph, valueTypes } from '../graph/cut';
+import type { Graph } from '../graph/graph';
+import type { LayerInputs } from '../methods/method';
+import type { Feed } from './feed';
+import { groupsOf, momentModel, MomentSums, type MomentModel } from './moments';
+import type { PreparedModel } from './prepared-model';
+import type { NamedArray } from './run-model';
+import { sitesOf, type LayerSite } from './sites';
+
+export interface CalibratedLayer {
+  readonly tensor: string;
+  readonly shape: readonly number[];
+  readonly layout: WeightLayout;
+}
+export interface CalibrateOptions {
+  readonly sequential: boolean;
+  /** Bytes that moments and kept values may take, each. */
+  readonly memory: number;
+  readonly threads: number;
+  /** Called between runs; throws when cancelled. */
+  readonly step: (done: number, total: number) => void;
+  /**
+   * Called once for each layer, in the order in which they run. `inputs` is null where no operator is known that multiplies
+   * the weight (lookups, weights that are computed with first). What it gives is the weight that later layers see.
+   */
+  readonly quantize: (layer: CalibratedLayer, inputs: LayerInputs | null) => Promise<Float32Array>;
+}
+
+/** Layers in the order in which they run, with the places where their inputs can be seen. */
+interface Planned { readonly layer: CalibratedLayer; readonly sites: readonly LayerSite[]; readonly first: number }
+
+/** @throws Error when the moments of a single layer need more memory than there is. */
+export async function calibrate(model: PreparedModel, feed: Feed, indices: readonly number[], layers: readonly CalibratedLayer[], options: CalibrateOptions): Promise<void> {
+  const planned = layers.map((layer): Planned => {
+    const all = sitesOf(model.graph, layer.tensor);
+    const sites = all.filter(({ kind, node }) => kind !== 'lookup' && fits(layer, kind === 'linear' ? 1 : groupsOf({ kind, node } as LayerSite)));
+    return { layer, sites, first: all[0]?.at ?? Infinity };
+  }).sort((a, b) => a.first - b.first);
+  for (const { layer, sites } of planned) {
+    const bytes = sites.length === 0 ? 0 : momentBytes(layer, sites[0]!);
+    if (bytes > options.memory) throw new Error(`${layer.tensor}: the second moments of its ${layer.layout.cols} inputs need ${bytes} bytes of memory, and ${Math.floor(options.memory)} may be used; raise the memory limit or leave this layer out`);
+  }
+  if (options.sequential) await inSequence(model, feed, indices, planned, options);
+  else await atOnce(model, feed, indices, planned, options);
+}
+
+/** Do the runs of output channels of the operator agree with those of the matrix? */
+const fits = ({ layout }: CalibratedLayer, groups: number): boolean => layout.rows % groups === 0;
+const momentBytes = ({ layout }: CalibratedLayer, site: LayerSite): number => groupsOf(site) * layout.cols * layout.cols * 8;
+
+async function atOnce(model: PreparedModel, feed: Feed, indices: readonly number[], planned: readonly Planned[], options: CalibrateOptions): Promise<void> {
+  const batches = feed.batches(indices);
+  const rounds = byMemory(planned, options.memory);
+  for (const [r, round] of rounds.entries()) {
+    const wanted = [...new Set(round.flatMap(({ sites }) => sites.map(({ input }) => input)))];
+    const sums = round.map(({ layer, sites }) => (sites.length > 0 ? new MomentSums(layer.layout, groupsOf(sites[0]!)) : null));
+    if (wanted.length > 0) await gather(model, feed, batches, round, sums, wanted, { ...options, step: (done) => options.step(r * batches.length + done, rounds.length * batches.length) });
+    for (const [i, { layer }] of round.entries()) await options.quantize(layer, sums[i]?.inputs() ?? null);
+  }
+}
+
+/** Runs the whole model over all batches and adds up the moments of these layers. */
+async function gather(model: PreparedModel, feed: Feed, batches: readonly (readonly number[])[], round: readonly Planned[], sums: readonly (MomentSums | null)[], wanted: readonly string[], options: CalibrateOptions, replaced?: ReadonlyMap<string, Float32Array>): Promise<void> {
+  const own = new Set(model.graph.inputs.map(({ name }) => name));
+  const outside = wanted.filter((name) => !own.has(name));
+  const running = await model.start(subgraph(model.graph, [], outside.length > 0 ? outside : model.graph.outputs.slice(0, 1).map(({ name }) => name)), replaced);
+  const moments = new MomentModels(model.graph, options.threads);
+  try {
+    for (const [b, batch] of batches.entries()) {
+      options.step(b, batches.length);
+      const inputs = feed.inputs(batch);
+      const arrays = outside.length > 0 ? new Map([...inputs, ...await running.run(inputs)]) : inputs;
+      for (const [i, { layer, sites }] of round.entries()) for (const site of sites) await moments.add(sums[i]!, site, layer, arrays.get(site.input)!);
+    }
+  } finally {
+    await running.close();
+    await moments.close();
+  }
+}
+
+async function inSequence(model: PreparedModel, feed: Feed, indices: readonly number[], planned: readonly Planned[], options: CalibrateOptions): Promise<void> {
+  const { graph } = model;
+  const batches = feed.batches(indices);
+  const replaced = new Map<string, Float32Array>();
+  const done = async (layer: CalibratedLayer, inputs: LayerInputs | null): Promise<void> => { replaced.set(layer.tensor, await options.quantize(layer, inputs)); };
+  // A weight that is used in several places is met before all its inputs are known: it sees those of the unquantized model.
+  const shared = planned.filter(({ sites }) => sites.length > 1);
+  const early = new Map<string, LayerInputs | null>();
+  for (const each of shared) {
+    const sums = new MomentSums(each.layer.layout, groupsOf(each.sites[0]!));
+    await gather(model, feed, batches, [each], [sums], [...new Set(each.sites.map(({ input }) => input))], { ...options, step: () => options.step(0, 1) });
+    early.set(each.layer.tensor, sums.inputs());
+  }
+  const moving = downstream(graph, graph.inputs.map(({ name }) => name));
+  const state = batches.map((batch) => feed.inputs(batch));
+  const moments = new MomentModels(graph, options.threads);
+  try {
+    for (const [index, { layer, sites, first }] of planned.entries()) {
+      if (sites.length !== 1) { await done(layer, early.get(layer.tensor) ?? null); continue; }
+      const site = sites[0]!;
+      const live = liveAt(graph, first, moving, site.input);
+      const have = [...state[0]!.keys()];
+      const fresh = live.filter((name) => !have.includes(name));
+      const sums = new MomentSums(layer.layout, groupsOf(site));
+      const part = fresh.length > 0 ? subgraph(graph, have, fresh) : null;
+      const running = part ? await model.start(part, replaced) : null;
+      try {
+        for (const [b, arrays] of state.entries()) {
+          options.step(index * batches.length + b, planned.length * batches.length);
+          if (running) {
+            const given = new Map(part!.inputs.map(({ name }) => [name, arrays.get(name)!] as const));
+            for (const [name, array] of await running.run(given)) arrays.set(name, array);
+          }
+          for (const name of have) if (!live.includes(name)) arrays.delete(name);
+          await moments.add(sums, site, layer, arrays.get(site.input)!);
+        }
+      } finally { await running?.close(); }
+      await done(layer, sums.inputs());
+    }
+  } finally { await moments.close(); }
+}
+
+/** Values that are there before node `at` and needed from it on. Those that depend on weights alone are computed again. */
+function liveAt(graph: Graph, at: number, moving: ReadonlySet<string>, extra: string): string[] {
+  const made = new Set([...graph.inputs.map(({ name }) => name), ...graph.nodes.slice(0, at).flatMap(({ outputs }) => outputs)]);
+  const read = new Set([extra, ...graph.nodes.slice(at).flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ name }) => name)]);
+  return [...made].filter((name) => read.has(name) && moving.has(name));
+}
+
+function byMemory(planned: readonly Planned[], memory: number): Planned[][] {
+  const rounds: Planned[][] = [[]];
+  let bytes = 0;
+  for (const each of planned) {
+    const own = each.sites.length > 0 ? momentBytes(each.layer, each.sites[0]!) : 0;
+    if (bytes + own > memory && rounds.at(-1)!.length > 0) { rounds.push([]); bytes = 0; }
+    rounds.at(-1)!.push(each);
+    bytes += own;
+  }
+  return rounds;
+}
+
+/** One small model per site, started when it is first needed. */
+class MomentModels {
+  private readonly running = new Map<LayerSite, MomentModel>();
+  private readonly typeOf: ReturnType<typeof valueTypes>;
+  constructor(graph: Graph, private readonly threads: number) { this.typeOf = valueTypes(graph); }
+
+  async add(sums: MomentSums, site: LayerSite, { shape, layout }: CalibratedLayer, array: NamedArray): Promise<void> {
+    let model = this.running.get(site);
+    if (!model) this.running.set(site, model = await momentModel(site, this.typeOf(site.input), shape, layout.cols, this.threads));
+    const { moment, mean, positions } = await model.sums(array);
+    sums.add(moment, mean, positions);
+  }
+  async close(): Promise<void> {
+    for (const model of this.running.values()) await model.close();
+    this.running.clear();
+  }
+}

@@ -1,0 +1,96 @@
+/** Hands the samples of a dataset to a graph, batch by batch. */
+import { createHash } from 'node:crypto';
+import type { Dataset } from '../data/data';
+import type { Graph, GraphValue } from '../graph/graph';
+import type { NamedArray } from './run-model';
+
+/** Bytes of one batch of inputs that make a good size: large enough to keep the cores busy, small enough to be cancelled between. */
+const BATCH_BYTES = 2 ** 20;
+const MOST_IN_BATCH = 128;
+
+/** Names of inputs that say which tokens count: all of them do. */
+const MASK = /mask/i;
+/** Names of whole-number inputs that are zero unless one says otherwise. */
+const ZERO = /token_type|segment|position_offset|start_pos|past|offset/i;
+
+export class Feed {
+  /** Samples of one batch. */
+  readonly batch: number;
+  private readonly fixed: boolean;
+
+  /**
+   * @throws Error when the samples do not fit the model's first input, naming both shapes.
+   */
+  constructor(private readonly graph: Graph, readonly dataset: Dataset) {
+    const [first] = graph.inputs;
+    if (!first) throw new Error('the model takes no input');
+    const { shape, whole } = dataset.sample;
+    const wanted = first.shape.slice(1);
+    const fits = wanted.length === shape.length && wanted.every((dim, i) => typeof dim === 'string' || dim === shape[i]);
+    if (!fits) throw new Error(`the model takes samples of shape [${wanted.join(', ')}] as ${JSON.stringify(first.name)}, and ${dataset.title} has samples of shape [${shape.join(', ')}]`);
+    if (first.type === 'I64' && !whole) throw new Error(`the model takes whole numbers (token ids) as ${JSON.stringify(first.name)}, and ${dataset.title} holds fractions`);
+    const lead = first.shape[0];
+    this.fixed = typeof lead === 'number';
+    const bytes = Math.max(1, shape.reduce((a, b) => a * b, 1)) * (whole ? 8 : 4);
+    this.batch = typeof lead === 'number' ? Math.max(1, lead) : Math.max(1, Math.min(MOST_IN_BATCH, Math.floor(BATCH_BYTES / bytes), whole ? Math.max(1, Math.floor(4096 / Math.max(1, shape[0] ?? 1))) : MOST_IN_BATCH));
+  }
+
+  /** Index lists, one for each batch. */
+  batches(indices: readonly number[]): number[][] {
+    return Array.from({ length: Math.ceil(indices.length / this.batch) }, (_, i) => indices.slice(i * this.batch, (i + 1) * this.batch));
+  }
+
+  /** Inputs of the model for these samples. A model with a batch of its own is given the last sample again to fill it up. */
+  inputs(indices: readonly number[]): Map<string, NamedArray> {
+    const filled = this.fixed ? [...indices, ...new Array<number>(Math.max(0, this.batch - indices.length)).fill(indices.at(-1)!)] : indices;
+    const samples = this.dataset.inputs(filled);
+    const [first, ...others] = this.graph.inputs;
+    const main = asType(samples, first!);
+    return new Map([[first!.name, main], ...others.map((input) => [input.name, otherInput(input, main)] as const)]);
+  }
+}
+
+function asType(array: NamedArray, input: GraphValue): NamedArray {
+  if (array.type === input.type) return array;
+  if (input.type === 'F32') return { ...array, type: 'F32', data: Float32Array.from(array.data as ArrayLike<unknown> as ArrayLike<number>, Number) };
+  if (input.type === 'I32' && array.type === 'I64') return { ...array, type: 'I32', data: Int32Array.from(array.data as BigInt64Array, Number) };
+  throw new Error(`the model takes ${input.type} as ${JSON.stringify(input.name)}, and the samples are ${array.type}`);
+}
+
+/** Inputs beside the data: masks let everything through, types of tokens are zero. */
+function otherInput(input: GraphValue, first: NamedArray): NamedArray {
+  const shape = input.shape.map((dim, i) => (typeof dim === 'number' ? dim : first.shape[i] ?? 1));
+  const count = shape.reduce((a, b) => a * b, 1);
+  const fill = MASK.test(input.name) ? 1 : ZERO.test(input.name) ? 0 : null;
+  if (fill === null) throw new Error(`the model also takes ${JSON.stringify(input.name)}, for which the data has nothing; give the model a forward with one input, or a default for this one`);
+  if (input.type === 'I64') return { type: 'I64', shape, data: new BigInt64Array(count).fill(BigInt(fill)) };
+  if (input.type === 'BOOL') return { type: 'BOOL', shape, data: new Uint8Array(count).fill(fill) };
+  return { type: 'F32', shape, data: new Float32Array(count).fill(fill) };
+}
+
+/** The first `samples` of a dataset. @throws Error for none. */
+export function firstSamples(dataset: Dataset, samples?: number): number[] {
+  const count = Math.min(dataset.count, samples ?? dataset.count);
+  if (count < 1) throw new Error(`${dataset.title} gives no samples; a measurement needs at least one`);
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+/**
+ * Samples in an order that depends on their contents alone: sums over them are then the same, bit for bit, in whatever order
+ * they lie in the file.
+ */
+export function byContent(dataset: Dataset, indices: readonly number[]): number[] {
+  const keyed = indices.map((index) => {
+    const { data } = dataset.inputs([index]);
+    return { index, key: createHash('sha1').update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)).digest('hex') };
+  });
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.index - b.index)).map(({ index }) => index);
+}
+
+/** The output that a task is about: the one called logits, else the first of floating-point numbers. @throws Error when there is none. */
+export function mainOutput(graph: Graph): GraphValue {
+  const floats = graph.outputs.filter(({ type }) => type === 'F32');
+  const found = floats.find(({ name }) => /(^|\.)(logits|output)$/.test(name)) ?? floats[0];
+  if (!found) throw new Error('the model gives no floating-point output');
+  return found;
+}

@@ -1,0 +1,61 @@
+/** A graph with the weights of a checkpoint, parts of which can be run with some weights replaced. */
+import { elementCount, openCheckpoint, TensorReader, type Checkpoint, type TensorInfo } from '../checkpoint';
+import type { Graph } from '../graph/graph';
+import { resolveGraph } from '../graph/resolve';
+import { numberReader } from '../jobs/numbers';
+import { startModel, type NamedArray, type RunningModel } from './run-model';
+
+const PIECE = 1 << 18;
+
+export class PreparedModel {
+  private readonly byName: ReadonlyMap<string, TensorInfo>;
+
+  private constructor(readonly graph: Graph, readonly checkpoint: Checkpoint, private readonly reader: TensorReader, private readonly threads: number) {
+    this.byName = new Map([...checkpoint.tensors, ...(checkpoint.derived ?? [])].map((tensor) => [tensor.name, tensor]));
+  }
+
+  /** @throws CheckpointError when the checkpoint cannot be read. */
+  static async open(graph: Graph, path: string, threads: number): Promise<PreparedModel> {
+    const checkpoint = await openCheckpoint(path);
+    return new PreparedModel(graph, checkpoint, TensorReader.open(checkpoint), threads);
+  }
+
+  /** Values of a tensor in storage order. @throws Error for a name the checkpoint does not have. */
+  values(name: string): Float32Array {
+    const tensor = this.byName.get(name);
+    if (!tensor) throw new Error(`the checkpoint has no tensor ${JSON.stringify(name)}`);
+    const count = elementCount(tensor.shape);
+    const out = new Float32Array(count);
+    const read = numberReader(tensor, this.reader);
+    const piece = new Float64Array(Math.min(PIECE, count));
+    for (let at = 0; at < count; at += PIECE) {
+      const many = Math.min(PIECE, count - at);
+      read(at, many, piece);
+      for (let i = 0; i < many; i += 1) out[at + i] = piece[i]!;
+    }
+    return out;
+  }
+
+  /**
+   * Prepares a part of the graph (see graph/cut.ts) for running.
+   * @param replaced values, in storage order, of checkpoint tensors that differ from the checkpoint's
+   */
+  start(part: Graph = this.graph, replaced: ReadonlyMap<string, Float32Array> = new Map()): Promise<RunningModel> {
+    const model = resolveGraph(part, this.checkpoint, this.reader);
+    const initializers = model.initializers.map((initializer, i) => {
+      const { data, type } = part.initializers[i]!;
+      const values = 'checkpoint' in data ? replaced.get(data.checkpoint) : undefined;
+      if (!values) return initializer;
+      if (type !== 'F32') throw new Error(`${JSON.stringify(initializer.name)} is of type ${type} in the graph; only float32 weights can be replaced`);
+      return { ...initializer, write: (sink: (chunk: Uint8Array) => void) => sink(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)) };
+    });
+    return startModel({ ...model, initializers }, this.threads);
+  }
+
+  close(): void {
+    this.reader.close();
+  }
+}
+
+/** Bytes that an array holds. */
+export const arrayBytes = (array: NamedArray): number => array.data.byteLength;

@@ -1,0 +1,86 @@
+/** Running the model: evaluate, sensitivity and trials on data. Traces the source, and hands graph, weights and data to the kernel process. */
+import { elementCount } from '../../kernels/checkpoint/checkpoint';
+import { sampleShapeOf } from '../../kernels/data/shape';
+import type { DatasetSpec } from '../../kernels/data/data';
+import type { Graph } from '../../kernels/graph/graph';
+import type { EvaluateResult, ModelRun, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
+import { weightLayers } from '../linking/link';
+import type { Layer } from '../linking/layer';
+import { specOf } from './measurements';
+import type { ModelAnalysis } from './model-analysis';
+import { requireData, type ModelData } from './model-data';
+import type { KernelPort, PythonPort, RunOptions } from './ports';
+import { traceAnalysis } from './trace';
+import { planTasks, type TrialExport, type TrialPlan } from './trial';
+import { messageOf, UserError } from './user-error';
+
+export interface RunRequest {
+  readonly data: ModelData;
+  readonly samples?: number;
+}
+export interface SensitivityRequest extends RunRequest {
+  readonly metric: string;
+  /** Format ids. */
+  readonly formats: readonly string[];
+  readonly layers?: readonly Layer[];
+}
+export interface ModelTrialRequest extends RunRequest {
+  readonly plan: TrialPlan;
+  readonly calibrationSamples?: number;
+  readonly sequential: boolean;
+  readonly export?: TrialExport;
+}
+
+const SEED = 0;
+
+export class Running {
+  constructor(private readonly kernel: KernelPort, private readonly python: PythonPort) {}
+
+  /** The model as a graph for this data. @throws UserError when the source cannot be followed to its end. */
+  async graph(analysis: ModelAnalysis, spec: DatasetSpec): Promise<Graph> {
+    let data: { shape: readonly number[]; whole: boolean };
+    try {
+      const { shape, whole, count } = await sampleShapeOf(spec);
+      data = { shape: [count, ...shape], whole };
+    } catch (error) {
+      throw new UserError(messageOf(error));
+    }
+    const { graph, stopped } = await traceAnalysis(this.python, analysis, { data });
+    if (stopped) {
+      const where = stopped.span ? `${stopped.span.file}:${stopped.span.startLine + 1}: ` : '';
+      throw new UserError(`the model cannot be run, because its forward cannot be followed to the end: ${where}${stopped.reason}. "bitlens trace" shows how far it comes`);
+    }
+    return graph;
+  }
+
+  async evaluate(analysis: ModelAnalysis, request: RunRequest, options: RunOptions = {}): Promise<EvaluateResult> {
+    return this.kernel.run('evaluate', await this.runOf(analysis, request, false), options);
+  }
+
+  async sensitivity(analysis: ModelAnalysis, request: SensitivityRequest, options: RunOptions = {}): Promise<SensitivityResult> {
+    const run = await this.runOf(analysis, request, true);
+    const weights = (request.layers ?? weightLayers(analysis.link!)).map((layer) => specOf(layer));
+    return this.kernel.run('sensitivity', { ...run, weights, formats: request.formats, metric: request.metric, scaleRule: 'absmax' }, options);
+  }
+
+  async trial(analysis: ModelAnalysis, request: ModelTrialRequest, options: RunOptions = {}): Promise<TrialResult> {
+    const run = await this.runOf(analysis, request, true);
+    const { calibration } = request.data;
+    return this.kernel.run('trial', {
+      ...run, tasks: planTasks(analysis, request.plan, request.export ?? null), seed: SEED, sequential: request.sequential,
+      calibration: calibration ? { data: calibration, ...(request.calibrationSamples === undefined ? {} : { samples: request.calibrationSamples }) } : null,
+      ...(request.export ? { export: request.export } : {}),
+    }, options);
+  }
+
+  private async runOf(analysis: ModelAnalysis, { data, samples }: RunRequest, allowCalibration: boolean): Promise<ModelRun> {
+    const { checkpoint, link } = analysis;
+    if (!checkpoint || !link) throw new UserError(`running ${analysis.source} needs weights: name a checkpoint with --checkpoint${analysis.checkpointReason ? ` (${analysis.checkpointReason})` : ''}`);
+    const { task, spec } = requireData(data, allowCalibration);
+    const graph = await this.graph(analysis, spec);
+    return { graph, checkpoint: checkpoint.path, task, data: spec, ...(samples === undefined ? {} : { samples }) };
+  }
+}
+
+/** Weights of a layer. */
+export const layerWeights = (layer: Layer): number => elementCount(layer.weight!.info!.shape);

@@ -1,0 +1,53 @@
+/** Flags that name the data a model is run on; what is not named comes from bitlens.json. */
+import path from 'node:path';
+import { TASKS } from '../analysis/config';
+import type { ModelAnalysis } from '../analysis/model-analysis';
+import { modelData, type DataOverrides, type ModelData } from '../analysis/model-data';
+import { UsageError, type Arguments, type Flag } from './arguments';
+
+export const DATA_FLAGS: readonly Flag[] = [
+  { name: 'data', value: 'FILE', help: 'inputs to judge on: .npy, .npz or .safetensors (FILE:ARRAY names one); else bitlens.json' },
+  { name: 'labels', value: 'FILE', help: 'labels of --data, one per sample' },
+  { name: 'task', value: 'T', help: 'what the outputs are', choices: TASKS },
+  { name: 'samples', value: 'N', help: 'only the first N samples' },
+  { name: 'scale', value: 'S', help: 'preprocessing of --data: x * S, then (x - mean) / std per channel' },
+  { name: 'mean', value: 'LIST', help: 'mean per channel, separated by commas' },
+  { name: 'std', value: 'LIST', help: 'standard deviation per channel' },
+  { name: 'layout', value: 'L', help: 'order of the dimensions in the file', choices: ['NCHW', 'NHWC'] },
+];
+export const CALIBRATION_FLAGS: readonly Flag[] = [
+  { name: 'calibration', value: 'FILE', help: 'inputs to calibrate on; else bitlens.json' },
+  { name: 'calibration-samples', value: 'N', help: 'only the first N samples of it' },
+];
+
+/** @throws UsageError */
+export function readData(analysis: ModelAnalysis, args: Arguments): ModelData {
+  const file = (name: string): string | undefined => { const text = args.text(name); return text === undefined ? undefined : path.resolve(text); };
+  const [inputs, labels, calibration] = [file('data'), file('labels'), file('calibration')];
+  if (labels !== undefined && inputs === undefined) throw new UsageError('--labels belong to --data, which is not given');
+  const scale = args.text('scale') === undefined ? undefined : numbersOf(args.text('scale')!, 'scale')[0]!;
+  const [mean, std] = (['mean', 'std'] as const).map((name) => (args.text(name) === undefined ? undefined : numbersOf(args.text(name)!, name)));
+  if (mean && std && mean.length !== std.length) throw new UsageError(`--mean has ${mean.length} values and --std has ${std.length}: one of each per channel`);
+  if (std?.some((value) => value <= 0)) throw new UsageError('--std must be larger than 0');
+  const layout = (['NCHW', 'NHWC'] as const).find((each) => each === args.text('layout'));
+  const task = TASKS.find((each) => each === args.text('task'));
+  const preprocess = scale === undefined && !mean && !std && !layout ? undefined : { ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
+  const given: DataOverrides = {
+    ...(task ? { task } : {}), ...(inputs === undefined ? {} : { inputs }), ...(labels === undefined ? {} : { labels }),
+    ...(calibration === undefined ? {} : { calibration }), ...(preprocess ? { preprocess } : {}),
+  };
+  return modelData(analysis, given);
+}
+
+/** The number of samples asked for. @throws UsageError for none. */
+export function readSamples(args: Arguments, flag = 'samples'): number | undefined {
+  const count = args.number(flag, 1);
+  if (count !== undefined && !Number.isInteger(count)) throw new UsageError(`--${flag} must be a whole number`);
+  return count;
+}
+
+function numbersOf(text: string, name: string): number[] {
+  const values = text.split(',').map((item) => Number(item.trim()));
+  if (text.trim() === '' || values.some((value) => !Number.isFinite(value))) throw new UsageError(`--${name} must be numbers separated by commas, not ${JSON.stringify(text)}`);
+  return values;
+}
