@@ -1,0 +1,108 @@
+/** evaluate, sensitivity and trial on the real networks: figures that are known from PyTorch. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import test, { type TestContext } from 'node:test';
+import { dataPath, needsData, repositoryRoot } from '../support/data';
+import { bitlens, folder, json } from './run';
+
+function resnet(t: TestContext): string {
+  const file = path.join(folder(t), 'bitlens.json');
+  const cifar = (name: string): string => dataPath(`cifar10/${name}.npy`);
+  writeFileSync(file, JSON.stringify({ models: [{
+    source: path.join(repositoryRoot, 'examples/resnet20/model.py'), class: 'ResNet20', checkpoint: dataPath('resnet20/resnet20-12fca82f.th'), task: 'classification',
+    data: {
+      calibration: { inputs: cifar('train_images'), labels: cifar('train_labels') }, evaluation: { inputs: cifar('test_images'), labels: cifar('test_labels') },
+      preprocess: { scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], layout: 'NHWC' },
+    },
+  }] }));
+  return file;
+}
+function stories(t: TestContext): string {
+  const file = path.join(folder(t), 'bitlens.json');
+  const tokens = (name: string): { inputs: string } => ({ inputs: dataPath(`stories260k/tokens_${name}.npy`) });
+  writeFileSync(file, JSON.stringify({ models: [{
+    source: path.join(repositoryRoot, 'test/trace/stories/model.py'), class: 'LlamaForCausalLM', checkpoint: dataPath('stories260k/model.safetensors'), task: 'language-model',
+    data: { calibration: tokens('calibration'), evaluation: tokens('eval') },
+  }] }));
+  return file;
+}
+const run = async <T>(...words: string[]): Promise<T> => {
+  const outcome = await bitlens([...words, '--json']);
+  assert.equal(outcome.code, 0, outcome.stderr);
+  return json<T>(outcome);
+};
+const near = (actual: number, expected: number, within: number, what: string): void => assert.ok(Math.abs(actual - expected) <= within, `${what}: ${actual}, not ${expected}`);
+
+interface Evaluated { metric: string; value: number; loss: number; samples: number }
+interface Tried { before: { loss: number; accuracy: number }; after: { loss: number; accuracy: number; kl: number }; bytes: number; averageBits: number; seconds: number; layers: { path: string; format: string }[]; notes: string[] }
+
+test('evaluate: ResNet-20 as PyTorch has it', async (t) => {
+  if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10')) return;
+  const { metric, value, loss, samples } = await run<Evaluated>('evaluate', resnet(t));
+  assert.deepEqual([metric, samples], ['accuracy', 2000]);
+  near(value, 0.8135, 0.0005, 'accuracy');
+  near(loss, 0.8328, 0.0002, 'cross-entropy');
+});
+
+test('evaluate: stories260k as PyTorch has it', async (t) => {
+  if (!needsData(t, 'stories260k')) return;
+  const { metric, value, loss } = await run<Evaluated>('evaluate', stories(t));
+  assert.equal(metric, 'perplexity');
+  near(loss, 1.2015, 0.0002, 'negative log likelihood');
+  near(value, Math.exp(loss), 1e-9, 'perplexity');
+});
+
+test('trial: round-to-nearest loses what it is known to lose', async (t) => {
+  if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10') || !needsData(t, 'stories260k')) return;
+  const picture = resnet(t);
+  for (const [bits, accuracy] of [[3, 0.629], [4, 0.7795]] as const) {
+    const tried = await run<Tried>('trial', 'ptq', picture, '--format', `int${bits}-symr-channel`, '--method', 'rtn');
+    near(tried.before.accuracy, 0.8135, 0.0005, 'before');
+    near(tried.after.accuracy, accuracy, 0.003, `int${bits}`);
+    assert.ok(tried.averageBits > bits && tried.averageBits < bits + 0.2, String(tried.averageBits));
+  }
+  const story = stories(t);
+  for (const [bits, kl] of [[2, 7.59], [3, 1.351], [4, 0.142]] as const) {
+    const tried = await run<Tried>('trial', 'ptq', story, '--format', `int${bits}-symr-g32`, '--method', 'rtn', '--exclude', 'model.embed_tokens');
+    near(tried.after.kl, kl, 0.002 * kl + 0.0005, `int${bits}`);
+    assert.ok(tried.layers.every((layer) => layer.path !== 'model.embed_tokens'));
+  }
+});
+
+interface Sensitive { metric: string; baseline: { loss: number; accuracy: number }; layers: { path: string; formats: Record<string, { value: number; stderr: number; loss: number; accuracy: number }> }[] }
+test('sensitivity: one layer at a time agrees with a trial of that layer alone', async (t) => {
+  if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10')) return;
+  const model = resnet(t);
+  const sensitive = await run<Sensitive>('sensitivity', model, '--metric', 'kl', '--formats', 'int2-symr-channel,int4-symr-channel', '--samples', '200');
+  assert.equal(sensitive.layers.length, 20);
+  for (const name of ['conv1', 'layer2.1.conv2', 'linear']) {
+    const { value, stderr, loss, accuracy } = sensitive.layers.find((layer) => layer.path === name)!.formats['int2-symr-channel']!;
+    const tried = await run<Tried>('trial', 'ptq', model, '--format', 'int2-symr-channel', '--layer', name, '--samples', '200');
+    near(value, tried.after.kl, 1e-5 * tried.after.kl, `${name} kl`);
+    near(loss, tried.after.loss, 1e-5 * tried.after.loss, `${name} loss`);
+    near(accuracy, tried.after.accuracy, 1e-9, `${name} accuracy`);
+    assert.ok(stderr > 0 && stderr < value, `${name}: ${value} ± ${stderr}`);
+  }
+  for (const { path: name, formats } of sensitive.layers) assert.ok(formats['int4-symr-channel']!.value < formats['int2-symr-channel']!.value, name);
+  const own = await run<Sensitive>('sensitivity', model, '--metric', 'output-nsr', '--formats', 'int4-symr-channel', '--samples', '50');
+  assert.ok(own.layers.every(({ formats }) => formats['int4-symr-channel']!.value > 0 && formats['int4-symr-channel']!.value < 0.2));
+});
+
+test('what cannot be run says why, in one line', async (t) => {
+  if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10') || !needsData(t, 'stories260k')) return;
+  const model = resnet(t);
+  const refused = async (pattern: RegExp, ...words: string[]): Promise<void> => {
+    const outcome = await bitlens(words);
+    assert.equal(outcome.code, 2, outcome.stdout);
+    assert.match(outcome.stderr.split('\n').find((line) => line.startsWith('bitlens: '))!, pattern);
+  };
+  const source = path.join(repositoryRoot, 'examples/resnet20/model.py');
+  await refused(/no data to run the model on/, 'evaluate', source, '--checkpoint', dataPath('resnet20/resnet20-12fca82f.th'));
+  await refused(/samples of shape/, 'evaluate', model, '--data', dataPath('cifar10/test_images.npy'), '--labels', dataPath('cifar10/test_labels.npy'), '--layout', 'NCHW');
+  await refused(/5000 labels for the 2000 samples/, 'evaluate', model, '--data', dataPath('cifar10/test_images.npy'), '--labels', dataPath('cifar10/train_labels.npy'));
+  await refused(/"accurracy" is not a metric that runs the model/, 'sensitivity', model, '--metric', 'accurracy');
+  await refused(/kl is defined for classification and language-model/, 'sensitivity', model, '--metric', 'kl', '--task', 'features');
+  await refused(/no layer "nothing"/, 'trial', 'ptq', model, '--format', 'int4', '--exclude', 'nothing');
+  await refused(/rtn has no option "damp"/, 'trial', 'ptq', model, '--format', 'int4', '--method', 'rtn', '--set', 'damp=1');
+});
