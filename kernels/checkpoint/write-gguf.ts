@@ -79,6 +79,10 @@ export async function writeGguf(path: string, entries: Iterable<GgufEntry>, meta
       pad();
     }
     options.signal?.throwIfAborted();
+    if (options.prove) {
+      file.finish();
+      await options.prove(file.temporary);
+    }
     const sha256 = await file.commit();
     return { bytes: file.bytes, sha256 };
   } catch (error) {

@@ -224,12 +224,31 @@ export interface CompareResult {
   readonly seconds: number;
 }
 
-/** A checkpoint to write again as safetensors. */
+/** A checkpoint to write again in another file format, its weights in a number format when one is asked for. */
 export interface ConvertParams {
   readonly checkpoint: string;
   readonly path: string;
-  /** Type of floating-point tensors; absent: each keeps its own. */
+  /** `safetensors` when absent. */
+  readonly to?: 'safetensors' | 'gguf' | 'onnx';
+  /** safetensors: type of floating-point tensors; absent: each keeps its own. */
   readonly dtype?: 'F32' | 'F16' | 'BF16';
+  /** Number format of the weights (in a GGUF file one of its types: `q4_k`). */
+  readonly format?: string;
+  /** PTQ method; round-to-nearest when absent. GGUF types bring their own. */
+  readonly method?: string;
+  /** How safetensors and ONNX hold quantized weights. */
+  readonly layout?: ExportLayout | OnnxLayout;
+}
+/** How an ONNX model holds quantized weights: DequantizeLinear, MatMulNBits where it fits, or whichever fits (`auto`). */
+export type OnnxLayout = 'auto' | 'qdq' | 'matmulnbits';
+export interface ConvertedWeight {
+  /** Name in the file that was written. */
+  readonly tensor: string;
+  readonly type: string;
+  readonly bits: number;
+  /** Against the values that were read; null when there is no error. */
+  readonly sqnrDb: number | null;
+  readonly weights: number;
 }
 export interface ConvertResult {
   readonly path: string;
@@ -238,8 +257,14 @@ export interface ConvertResult {
   readonly verifiedTensors: number;
   /** Quantized weights that were written as the values they stand for. */
   readonly decoded: number;
-  /** Tensors whose values cannot be read. */
+  /** Tensors that were left out: their values cannot be read, or the file format cannot hold them. */
   readonly left: readonly string[];
+  readonly quantized: readonly ConvertedWeight[];
+  /** Floating-point tensors that keep their values although a number format was asked for, with the reason. */
+  readonly kept: readonly { readonly key: string; readonly reason: string }[];
+  /** Weights in another type than the one asked for. */
+  readonly fallbacks: readonly { readonly tensor: string; readonly type: string; readonly reason: string }[];
+  readonly notes: readonly string[];
   readonly seconds: number;
 }
 

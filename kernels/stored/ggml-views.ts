@@ -7,11 +7,23 @@ import type { ValueReader } from './stored-layout';
  */
 export function unpermutedRows(stored: ValueReader, rows: number, cols: number, heads: number): ValueReader {
   const size = rows / heads;
-  const row = (model: number): number => {
+  return rowsInOrder(stored, cols, (model) => {
     const within = model % size;
     const j = Math.floor(within / (size / 2));
     return model - within + 2 * (within - j * (size / 2)) + j;
-  };
+  });
+}
+
+/** Inverse of {@link unpermutedRows}: rows of a model in the order of the file. */
+export function permutedRows(model: ValueReader, rows: number, cols: number, heads: number): ValueReader {
+  const size = rows / heads;
+  return rowsInOrder(model, cols, (stored) => {
+    const within = stored % size;
+    return stored - within + (within % 2) * (size / 2) + Math.floor(within / 2);
+  });
+}
+
+function rowsInOrder(stored: ValueReader, cols: number, row: (index: number) => number): ValueReader {
   return {
     read(first, count, out) {
       for (let done = 0; done < count;) {

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
-import { JobCancelled, type ConvertResult, type JobProgress, type OnnxResult, type WeightScan } from '../../kernels/jobs/job';
+import { JobCancelled, type ConvertParams, type ConvertResult, type JobProgress, type OnnxResult, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import { listedFormats } from '../../kernels/formats/registry';
@@ -366,13 +366,13 @@ export class AnalysisService {
   }
 
   /**
-   * Writes a checkpoint of any format as safetensors, reads it back and compares.
+   * Writes a checkpoint of any format in another file format, reads it back and compares.
    *
    * @throws UserError for a refused checkpoint; JobError when it cannot be written.
    */
-  async convert(file: string, request: { readonly out: string; readonly dtype?: 'F32' | 'F16' | 'BF16' }, options: RunOptions = {}): Promise<ConvertResult> {
+  async convert(file: string, { out, method, ...request }: Omit<ConvertParams, 'checkpoint' | 'path'> & { readonly out: string }, options: RunOptions = {}): Promise<ConvertResult> {
     const checkpoint = await this.openForUser(file, options.signal);
-    return this.options.kernel.run('convert', { checkpoint: checkpoint.path, path: path.resolve(request.out), ...(request.dtype ? { dtype: request.dtype } : {}) }, options);
+    return this.options.kernel.run('convert', { ...request, ...(method === undefined ? {} : { method: methodNamed(method).id }), checkpoint: checkpoint.path, path: path.resolve(out) }, options);
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Which tensor of one checkpoint is which of another: by name, by name without prefixes, by the names that other formats use. */
 import type { Checkpoint, TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import { modelTensors } from '../../kernels/checkpoint/checkpoint';
+import { decoderName } from '../../kernels/checkpoint/gguf-architectures';
 import type { TensorView } from '../../kernels/jobs/job';
 
 export type MatchedBy = 'name' | 'prefix' | 'known names' | 'values';
@@ -47,8 +48,8 @@ export function matchTensors(a: Checkpoint, b: Checkpoint): TensorMatch {
   pairUp('name');
   if (left.size > 0 && right.size > 0 && (a.format === 'gguf') !== (b.format === 'gguf')) {
     const before = pairs.length;
-    if (a.format === 'gguf') left = named(tensorsOf(left), pytorchName);
-    else right = named(tensorsOf(right), pytorchName);
+    if (a.format === 'gguf') left = named(tensorsOf(left), ofDecoder);
+    else right = named(tensorsOf(right), ofDecoder);
     pairUp('known names');
     if (pairs.length > before) mapping.push('names of llama.cpp read as those of PyTorch (blk.0.attn_q = model.layers.0.self_attn.q_proj)');
   }
@@ -72,6 +73,9 @@ export function matchTensors(a: Checkpoint, b: Checkpoint): TensorMatch {
   }
   return { pairs, onlyA: tensorsOf(left), onlyB: tensorsOf(right), mapping };
 }
+
+/** Names of GGUF files whose architecture the reader does not know. */
+const ofDecoder = (name: string): string => decoderName(name) ?? name;
 
 const tensorsOf = (names: Map<string, TensorInfo>): TensorInfo[] => [...names.values()];
 
@@ -148,28 +152,4 @@ function headsOf(tensor: TensorInfo, checkpoint: Checkpoint): number | null {
   const architecture = text('general.architecture');
   const count = Number((which === 'k' ? text(`${architecture}.attention.head_count_kv`) : undefined) ?? text(`${architecture}.attention.head_count`));
   return Number.isSafeInteger(count) && count > 0 ? count : null;
-}
-
-/** Names of llama.cpp (gguf-py's tensor map) and of the Transformers models that most files come from. */
-const GGUF_TOP: ReadonlyMap<string, string> = new Map([
-  ['token_embd', 'model.embed_tokens'], ['output_norm', 'model.norm'], ['output', 'lm_head'],
-]);
-const GGUF_BLOCK: ReadonlyMap<string, string> = new Map([
-  ['attn_q', 'self_attn.q_proj'], ['attn_k', 'self_attn.k_proj'], ['attn_v', 'self_attn.v_proj'], ['attn_output', 'self_attn.o_proj'],
-  ['attn_qkv', 'self_attn.qkv_proj'], ['attn_q_norm', 'self_attn.q_norm'], ['attn_k_norm', 'self_attn.k_norm'],
-  ['attn_norm', 'input_layernorm'], ['ffn_norm', 'post_attention_layernorm'],
-  ['ffn_gate', 'mlp.gate_proj'], ['ffn_up', 'mlp.up_proj'], ['ffn_down', 'mlp.down_proj'], ['ffn_gate_inp', 'mlp.gate'],
-  ['ffn_gate_exps', 'mlp.experts.gate_proj'], ['ffn_up_exps', 'mlp.experts.up_proj'], ['ffn_down_exps', 'mlp.experts.down_proj'],
-]);
-
-/** `blk.3.attn_q.weight` as `model.layers.3.self_attn.q_proj.weight`; other names as they are. */
-export function pytorchName(name: string): string {
-  const block = /^blk\.(\d+)\.([a-z_]+)\.(weight|bias)$/.exec(name);
-  if (block) {
-    const known = GGUF_BLOCK.get(block[2]!);
-    return known === undefined ? name : `model.layers.${block[1]}.${known}.${block[3]}`;
-  }
-  const top = /^([a-z_]+)\.(weight|bias)$/.exec(name);
-  const known = top && GGUF_TOP.get(top[1]!);
-  return known ? `${known}.${top[2]}` : name;
 }

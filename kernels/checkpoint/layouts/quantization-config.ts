@@ -48,7 +48,8 @@ function configOf(whole: JsonObject): JsonObject | null {
   return null;
 }
 
-function objectInFile(folder: string, name: string): JsonObject | null {
+/** The JSON object in a small file of the folder; null where there is none that can be read. */
+export function objectInFile(folder: string, name: string): JsonObject | null {
   try {
     const path = shardPath(join(folder, name), name);
     if (path === null) return null;

@@ -9,7 +9,8 @@ import { jobs } from '../../../kernels/jobs/registry';
 import { rearranged, viewOf } from '../../../kernels/jobs/numbers';
 import { Random } from '../../../kernels/numerics/random';
 import { diffCheckpoints } from '../../../server/analysis/diff';
-import { matchTensors, pytorchName } from '../../../server/analysis/tensor-pairs';
+import { decoderName } from '../../../kernels/checkpoint/gguf-architectures';
+import { matchTensors } from '../../../server/analysis/tensor-pairs';
 import type { KernelPort } from '../../../server/analysis/ports';
 import type { CheckpointDiff } from '../../../server/protocol';
 import { inlineJobContext } from '../../support/inline-job-context';
@@ -90,9 +91,9 @@ test('names that say nothing are matched by values, and a second name of one ten
 });
 
 test('names of llama.cpp are read as PyTorch\'s, and rows of queries in its order are put back', async (t) => {
-  assert.equal(pytorchName('blk.12.ffn_down.weight'), 'model.layers.12.mlp.down_proj.weight');
-  assert.equal(pytorchName('token_embd.weight'), 'model.embed_tokens.weight');
-  assert.equal(pytorchName('blk.0.unknown.weight'), 'blk.0.unknown.weight');
+  assert.equal(decoderName('blk.12.ffn_down.weight'), 'model.layers.12.mlp.down_proj.weight');
+  assert.equal(decoderName('token_embd.weight'), 'model.embed_tokens.weight');
+  assert.equal(decoderName('blk.0.unknown.weight'), null);
   const query = f32('model.layers.0.self_attn.q_proj.weight', [8, 3]);
   const heads = 2;
   // [heads, 2, half, cols] with the middle two swapped, as convert_hf_to_gguf permutes.

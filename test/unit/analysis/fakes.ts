@@ -72,7 +72,7 @@ export class FakeKernel implements KernelPort {
         weights: 0, bytesBefore: 0, bytesAfter: 0, averageBits: 0, seconds: 0.5,
         ...(target ? { export: { path: target.path, bytes: 1, verifiedTensors: tasks.length, sha256: '0' } } : {}),
       }),
-      convert: ({ path: target }) => ({ path: target, bytes: 1, sha256: '0', verifiedTensors: 1, decoded: 0, left: [], seconds: 0 }),
+      convert: ({ path: target }) => ({ path: target, bytes: 1, sha256: '0', verifiedTensors: 1, decoded: 0, left: [], quantized: [], kept: [], fallbacks: [], notes: [], seconds: 0 }),
       compare: ({ pairs }) => ({ pairs: pairs.map(() => ({ compared: true, equal: true, sqnrDb: null, maxError: 0, differing: 0, nonFinite: 0 })), elements: 0, seconds: 0 }),
       onnx: ({ path }) => ({ path, bytes: 1, sha256: '0', nodes: 0, initializers: 0, runs: null }),
       evaluate: () => { throw new Error('the fake kernel runs no model'); },
