@@ -108,4 +108,5 @@ def main(names):
     (HERE / "models.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -106,6 +106,7 @@ const CASES: readonly Case[] = [
   { op: 'DepthToSpace', inputs: [weight(1, 8, 2, 2)], outputs: [[1, 2, 4, 4]], attributes: { blocksize: int(2) } }, { op: 'SpaceToDepth', inputs: [weight(1, 2, 4, 4)], outputs: [[1, 8, 2, 2]], attributes: { blocksize: int(2) } },
   { op: 'Einsum', inputs: [tensor(2, 3, 4), tensor(2, 5, 4)], outputs: [[2, 3, 5]], attributes: { equation: text('bid,bjd->bij') } }, { op: 'Einsum', name: 'with letters summed alone', inputs: [tensor(3, 4), tensor(4, 2)], outputs: [[2]], attributes: { equation: text('ij,jk->k') } },
   { op: 'Einsum', name: 'transposing', inputs: [tensor(3, 4)], outputs: [[4, 3]], attributes: { equation: text('ij->ji') } },
+  { op: 'Einsum', name: 'with an ellipsis', inputs: [tensor(2, 3, 4), tensor(4, 5)], outputs: [[2, 3, 5]], attributes: { equation: text('...d,de->...e') } }, { op: 'Einsum', name: 'without a result', inputs: [tensor(3, 4), tensor(4, 2)], outputs: [[3, 2]], attributes: { equation: text('ij,jk') } },
   { op: 'LayerNormalization', inputs: [tensor(2, 3, 4), weight(4), weight(4)], outputs: [[2, 3, 4]], attributes: { axis: int(-1), epsilon: { float: 1e-2 } } }, { op: 'LayerNormalization', name: 'two axes, no bias', inputs: [tensor(2, 3, 4), weight(3, 4)], outputs: [[2, 3, 4]], attributes: { axis: int(1), epsilon: { float: 1e-2 } } },
   { op: 'BatchNormalization', inputs: [tensor(2, 3, 2, 2), weight(3), weight(3), weight(3), { ...weight(3), from: 0.5, to: 2 }], outputs: [[2, 3, 2, 2]], attributes: { epsilon: { float: 1e-2 } } }, { op: 'BatchNormalization', name: 'of vectors', inputs: [tensor(4, 3), weight(3), weight(3), weight(3), { ...weight(3), from: 0.5, to: 2 }], outputs: [[4, 3]] },
   { op: 'InstanceNormalization', inputs: [tensor(2, 3, 4), weight(3), weight(3)], outputs: [[2, 3, 4]], attributes: { epsilon: { float: 1e-2 } } },
@@ -215,8 +216,8 @@ test('an operator without a rule is named with its module', () => {
 });
 test('a rule that does not cover a case says which', () => {
   const graph = two('Einsum', {});
-  const dotted: Graph = { ...graph, nodes: [{ ...graph.nodes[0]!, attributes: { equation: { text: '...->...' } } }, graph.nodes[1]!] };
-  assert.throws(() => gradientGraph(dotted, 'loss', ['x']), { message: 'the gradient of the operator Einsum (in module encoder.rnn): with an ellipsis' });
+  const diagonal: Graph = { ...graph, nodes: [{ ...graph.nodes[0]!, attributes: { equation: { text: 'ii->i' } } }, graph.nodes[1]!] };
+  assert.throws(() => gradientGraph(diagonal, 'loss', ['x']), { message: 'the gradient of the operator Einsum (in module encoder.rnn): of a diagonal (ii->i)' });
 });
 test('a loss that does not depend on a value, or in steps only, is an error', () => {
   assert.throws(() => gradientGraph(two('Round'), 'loss', ['x']), { message: 'the loss "loss" does not depend on "x", or only in steps' });
