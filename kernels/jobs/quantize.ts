@@ -82,7 +82,7 @@ function requestsOf(format: NumberFormat, { scaleRule: rule }: StreamingMethod, 
 function methodForJob(task: QuantizeTask): StreamingMethod {
   const method = methodOfTask(task);
   const { scaleRule } = method;
-  if (scaleRule === null) throw new Error(`${method.id} works on whole weights, which this job does not hold`);
+  if (scaleRule === null) throw new JobError(method.needs === 'weights' ? `${method.id} works on whole weights; run it with "bitlens trial ptq"` : `${method.id} calibrates on data; run it with "bitlens trial ptq", which judges the result on data as well`);
   return { ...method, scaleRule };
 }
 

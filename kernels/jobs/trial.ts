@@ -31,8 +31,8 @@ export const trialJob: Job<'trial'> = {
     const quantized = new Map<string, Quantized>();
     const replaced = new Map<string, Float32Array>();
     const layers: QuantizedLayer[] = [];
-    const work = (each: Planned, inputs: LayerInputs | null): Float32Array => {
-      const { matrix, result } = quantizeOne(each, run, inputs, context, notes);
+    const work = async (each: Planned, inputs: LayerInputs | null): Promise<Float32Array> => {
+      const { matrix, result } = await quantizeOne(each, run, inputs, context, notes);
       const decoded = each.format.decode(result);
       quantized.set(each.task.tensor, result);
       layers.push(layerResult(each, matrix, decoded));
@@ -43,7 +43,7 @@ export const trialJob: Job<'trial'> = {
     const distinct = [...new Map(planned.map((each) => [each.task.tensor, each])).values()];
     let calibration: TrialResult['calibration'] = null;
     if (needs) calibration = await calibrated(params, run, distinct, work, context);
-    else for (const [i, each] of distinct.entries()) { context.throwIfCancelled(); context.progress(i, distinct.length, `Quantizing ${each.task.key}`); work(each, null); }
+    else for (const [i, each] of distinct.entries()) { context.throwIfCancelled(); context.progress(i, distinct.length, `Quantizing ${each.task.key}`); await work(each, null); }
     const order = new Map(planned.map(({ task }, i) => [task.tensor, i]));
     layers.sort((a, b) => order.get(a.tensor)! - order.get(b.tensor)!);
     const figures = await judgeBoth(params, run, replaced, context);
@@ -70,15 +70,15 @@ function plan(params: TrialParams, run: OpenRun): { planned: Planned[]; kept: { 
   return { planned, kept };
 }
 
-function quantizeOne({ task, weight, format, method }: Planned, run: OpenRun, inputs: LayerInputs | null, context: JobContext, notes: string[]): { matrix: Float32Array; result: Quantized } {
+async function quantizeOne({ task, weight, format, method }: Planned, run: OpenRun, inputs: LayerInputs | null, context: JobContext, notes: string[]): Promise<{ matrix: Float32Array; result: Quantized }> {
   const matrix = toMatrix(run.model.values(task.tensor), weight.layout);
   const poll = (): void => context.throwIfCancelled();
-  if (method.needs === 'weights' || inputs) return { matrix, result: method.run(matrix, weight.layout, format, task.options ?? {}, inputs, poll) };
+  if (method.needs === 'weights' || inputs) return { matrix, result: await method.run(matrix, weight.layout, format, task.options ?? {}, inputs, poll) };
   notes.push(`${task.key}: no operator multiplies this weight with values that could be observed, so that ${method.id} fell back to scales of least weight error`);
   return { matrix, result: format.encode(matrix, weight.layout, 'mse', poll) };
 }
 
-async function calibrated(params: TrialParams, run: OpenRun, distinct: readonly Planned[], work: (each: Planned, inputs: LayerInputs | null) => Float32Array, context: JobContext): Promise<TrialResult['calibration']> {
+async function calibrated(params: TrialParams, run: OpenRun, distinct: readonly Planned[], work: (each: Planned, inputs: LayerInputs | null) => Promise<Float32Array>, context: JobContext): Promise<TrialResult['calibration']> {
   const started = performance.now();
   const { data, samples } = params.calibration!;
   const dataset: Dataset = await openDataset(data);

@@ -43,6 +43,11 @@ export interface LayerInputs {
   readonly positions: number;
   /** One per run of rows / groups.length consecutive output channels: one for dense layers, more for grouped convolutions. */
   readonly groups: readonly InputGroup[];
+  /**
+   * When the inputs are those of an already quantized model: the weight that, applied to them, comes closest to what the
+   * unquantized layer gives on the unquantized inputs. Methods approximate it instead of the weight.
+   */
+  readonly target?: Float32Array;
 }
 
 /** Turns a weight and a format into codes and scales. */
@@ -54,7 +59,7 @@ export interface PtqMethod extends MethodBase {
    * @param inputs there when the method `needs` calibration
    * @param poll called now and then; throws when the work is cancelled
    */
-  run(weights: Float32Array, view: WeightView, format: NumberFormat, options: Readonly<Record<string, unknown>>, inputs?: LayerInputs | null, poll?: () => void): Quantized;
+  run(weights: Float32Array, view: WeightView, format: NumberFormat, options: Readonly<Record<string, unknown>>, inputs?: LayerInputs | null, poll?: () => void): Quantized | Promise<Quantized>;
 }
 
 /** Turns a measured error into one number per (layer, format): lower is better, additive over layers. */

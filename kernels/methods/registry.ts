@@ -2,15 +2,21 @@
 import { knapsack } from './allocation/knapsack';
 import { uniform } from './allocation/uniform';
 import { isMeasured, type Allocator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from './method';
+import { adaround } from './ptq/adaround';
+import { comq } from './ptq/comq';
+import { gptq } from './ptq/gptq';
+import { hqq } from './ptq/hqq';
+import { importance } from './ptq/importance';
 import { mseClip } from './ptq/mse-clip';
 import { rtn } from './ptq/rtn';
+import { adaquant, flexround, signround } from './ptq/straight-through';
 import { measuredMetrics } from './sensitivity/measured';
 import { limZd } from './sensitivity/lim-zd';
 import { weightMse } from './sensitivity/weight-mse';
 import { weightNsr } from './sensitivity/weight-nsr';
 import { weightSse } from './sensitivity/weight-sse';
 
-const all: readonly Method[] = [rtn, mseClip, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, uniform];
+const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, uniform];
 
 /** Short names that people type. */
 const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };

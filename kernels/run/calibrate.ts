@@ -5,14 +5,23 @@
  * already quantized, give, so that later layers make up for earlier ones; values between two layers are computed once and kept.
  */
 import type { WeightLayout } from '../formats/blocks';
-import { downstream, subgraph, valueTypes } from '../graph/cut';
+import { downstream, subgraph } from '../graph/cut';
 import type { Graph } from '../graph/graph';
 import type { LayerInputs } from '../methods/method';
 import type { Feed } from './feed';
-import { groupsOf, momentModel, MomentSums, type MomentModel } from './moments';
+import { Random } from '../numerics/random';
+import { groupsOf, MomentModel, MomentSums } from './moments';
 import type { PreparedModel } from './prepared-model';
-import type { NamedArray } from './run-model';
+import type { NamedArray, RunningModel } from './run-model';
+import { correctedTarget } from './target';
+import { toMatrix } from './weight-matrix';
 import { sitesOf, type LayerSite } from './sites';
+
+/** Input vectors per input that are looked at, at most: beyond that a moment hardly changes. Which ones is drawn at random, seeded. */
+const POSITIONS_PER_INPUT = 128;
+const LEAST_POSITIONS = 2 ** 14;
+/** Values of patches that are held at once, in each of the few copies that are made. */
+const MOST_PATCH_VALUES = 2 ** 22;
 
 export interface CalibratedLayer {
   readonly tensor: string;
@@ -71,7 +80,7 @@ async function gather(model: PreparedModel, feed: Feed, batches: readonly (reado
   const own = new Set(model.graph.inputs.map(({ name }) => name));
   const outside = wanted.filter((name) => !own.has(name));
   const running = await model.start(subgraph(model.graph, [], outside.length > 0 ? outside : model.graph.outputs.slice(0, 1).map(({ name }) => name)), replaced);
-  const moments = new MomentModels(model.graph, options.threads);
+  const moments = new MomentModels(batches.flat().length, options.threads);
   try {
     for (const [b, batch] of batches.entries()) {
       options.step(b, batches.length);
@@ -100,7 +109,9 @@ async function inSequence(model: PreparedModel, feed: Feed, indices: readonly nu
   }
   const moving = downstream(graph, graph.inputs.map(({ name }) => name));
   const state = batches.map((batch) => feed.inputs(batch));
-  const moments = new MomentModels(graph, options.threads);
+  // What the unquantized model gives at the same places.
+  const clean = batches.map((batch) => feed.inputs(batch));
+  const moments = new MomentModels(indices.length, options.threads, true);
   try {
     for (const [index, { layer, sites, first }] of planned.entries()) {
       if (sites.length !== 1) { await done(layer, early.get(layer.tensor) ?? null); continue; }
@@ -108,21 +119,24 @@ async function inSequence(model: PreparedModel, feed: Feed, indices: readonly nu
       const live = liveAt(graph, first, moving, site.input);
       const have = [...state[0]!.keys()];
       const fresh = live.filter((name) => !have.includes(name));
-      const sums = new MomentSums(layer.layout, groupsOf(site));
+      const sums = new MomentSums(layer.layout, groupsOf(site), true);
       const part = fresh.length > 0 ? subgraph(graph, have, fresh) : null;
-      const running = part ? await model.start(part, replaced) : null;
+      const running = part ? [await model.start(part, replaced), await model.start(part)] as const : null;
+      const advance = async (arrays: Map<string, NamedArray>, by: RunningModel | undefined): Promise<void> => {
+        if (by) for (const [name, array] of await by.run(new Map(part!.inputs.map(({ name }) => [name, arrays.get(name)!] as const)))) arrays.set(name, array);
+        for (const name of have) if (!live.includes(name)) arrays.delete(name);
+      };
       try {
         for (const [b, arrays] of state.entries()) {
           options.step(index * batches.length + b, planned.length * batches.length);
-          if (running) {
-            const given = new Map(part!.inputs.map(({ name }) => [name, arrays.get(name)!] as const));
-            for (const [name, array] of await running.run(given)) arrays.set(name, array);
-          }
-          for (const name of have) if (!live.includes(name)) arrays.delete(name);
-          await moments.add(sums, site, layer, arrays.get(site.input)!);
+          await advance(arrays, running?.[0]);
+          await advance(clean[b]!, running?.[1]);
+          await moments.add(sums, site, layer, arrays.get(site.input)!, clean[b]!.get(site.input)!);
         }
-      } finally { await running?.close(); }
-      await done(layer, sums.inputs());
+      } finally { for (const each of running ?? []) await each.close(); }
+      const inputs = sums.inputs();
+      const target = inputs && correctedTarget(toMatrix(model.values(layer.tensor), layer.layout), layer.layout, inputs, sums.drift()!);
+      await done(layer, inputs && target ? { ...inputs, target } : inputs);
     }
   } finally { await moments.close(); }
 }
@@ -146,20 +160,38 @@ function byMemory(planned: readonly Planned[], memory: number): Planned[][] {
   return rounds;
 }
 
-/** One small model per site, started when it is first needed. */
-class MomentModels {
-  private readonly running = new Map<LayerSite, MomentModel>();
-  private readonly typeOf: ReturnType<typeof valueTypes>;
-  constructor(graph: Graph, private readonly threads: number) { this.typeOf = valueTypes(graph); }
+/** Some samples of a batch. */
+function slice(array: NamedArray, from: number, many: number): NamedArray {
+  const samples = array.shape[0] ?? 1;
+  if (from === 0 && many >= samples) return array;
+  const per = array.data.length / samples;
+  const to = Math.min(samples, from + many);
+  return { ...array, shape: [to - from, ...array.shape.slice(1)], data: array.data.subarray(from * per, to * per) };
+}
 
-  async add(sums: MomentSums, site: LayerSite, { shape, layout }: CalibratedLayer, array: NamedArray): Promise<void> {
-    let model = this.running.get(site);
-    if (!model) this.running.set(site, model = await momentModel(site, this.typeOf(site.input), shape, layout.cols, this.threads));
-    const { moment, mean, positions } = await model.sums(array);
-    sums.add(moment, mean, positions);
+/** One model of moments per site, made when it is first needed. */
+class MomentModels {
+  private readonly models = new Map<LayerSite, { model: MomentModel; random: Random }>();
+  constructor(private readonly samples: number, private readonly threads: number, private readonly drift = false) {}
+
+  async add(sums: MomentSums, site: LayerSite, { shape, layout }: CalibratedLayer, array: NamedArray, clean?: NamedArray): Promise<void> {
+    let known = this.models.get(site);
+    if (!known) this.models.set(site, known = { model: new MomentModel(site, shape, layout.cols, this.threads, this.drift), random: new Random(site.at) });
+    const { model, random } = known;
+    const samples = array.shape[0] ?? 1;
+    const positions = model.positionsOf(array.shape) / Math.max(1, samples);
+    const share = Math.min(1, Math.max(LEAST_POSITIONS, POSITIONS_PER_INPUT * layout.cols) / (positions * this.samples));
+    // Patches are many times what they are cut from: a few samples at a time.
+    const many = Math.max(1, Math.floor(MOST_PATCH_VALUES / Math.max(1, positions * layout.cols * groupsOf(site))));
+    for (let at = 0; at < samples; at += many) {
+      const count = Math.round(positions * Math.min(many, samples - at));
+      const keep = share < 1 ? Array.from({ length: count }, (_, i) => i).filter(() => random.uniform() < share) : undefined;
+      if (keep?.length === 0) continue;
+      sums.add(await model.sums(slice(array, at, many), clean && slice(clean, at, many), keep));
+    }
   }
   async close(): Promise<void> {
-    for (const model of this.running.values()) await model.close();
-    this.running.clear();
+    for (const { model } of this.models.values()) await model.close();
+    this.models.clear();
   }
 }

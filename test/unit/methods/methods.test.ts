@@ -2,6 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Quantized } from '../../../kernels/formats/format';
 import type { FormatError, WeightStatistics } from '../../../kernels/jobs/job';
 import { method, methodOfKind, methods } from '../../../kernels/methods/registry';
 import { listedFormats, parseFormat } from '../../../kernels/formats/registry';
@@ -23,7 +24,7 @@ test('ids are unique, kebab-case, and aliases lead to them', () => {
     assert.equal(method(each.id), each);
   }
   assert.deepEqual(['nsr', 'sse', 'mse', 'zd'].map((alias) => method(alias)?.id), ['weight-nsr', 'weight-sse', 'weight-mse', 'lim-zd']);
-  for (const name of ['gptq', '', '__proto__', 'constructor']) assert.equal(method(name), undefined);
+  for (const name of ['no-such', '', '__proto__', 'constructor']) assert.equal(method(name), undefined);
   assert.throws(() => methodOfKind('ptq', 'knapsack'), /"knapsack" is not a ptq method; known: rtn, mse-clip/);
 });
 
@@ -52,7 +53,7 @@ test('rtn is the format itself with absmax scales; mse-clip never has a larger s
   for (const id of ['int3', 'int4-asym-g32', 'fp8-e5m2-tensor', 'bf16']) {
     const format = parseFormat(id);
     const squared = (name: string): number => {
-      const values = format.decode(methodOfKind('ptq', name).run(weights, view, format, {}));
+      const values = format.decode(methodOfKind('ptq', name).run(weights, view, format, {}) as Quantized);
       return values.reduce((sum, value, i) => sum + (value - weights[i]!) ** 2, 0);
     };
     assert.deepEqual(methodOfKind('ptq', 'rtn').run(weights, view, format, {}), format.encode(weights, view, 'absmax'));

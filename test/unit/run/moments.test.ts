@@ -3,7 +3,7 @@ import test from 'node:test';
 import { weightLayout } from '../../../kernels/formats/blocks';
 import type { Attribute, GraphNode } from '../../../kernels/graph/graph';
 import { Random } from '../../../kernels/numerics/random';
-import { groupsOf, momentModel, MomentSums } from '../../../kernels/run/moments';
+import { groupsOf, MomentModel, MomentSums } from '../../../kernels/run/moments';
 import { startModel } from '../../../kernels/run/run-model';
 import type { LayerSite, SiteKind } from '../../../kernels/run/sites';
 import { toMatrix, toStored } from '../../../kernels/run/weight-matrix';
@@ -30,10 +30,9 @@ for (const { name, kind, op, x, kernel, attributes, axis } of CASES) {
     const groups = groupsOf(site);
     const layout = weightLayout(kernel, axis, groups);
     const [input, weight] = [values(product(x), 1), values(product(kernel), 2)];
-    const model = await momentModel(site, { name: 'x', type: 'F32', shape: x }, kernel, layout.cols, 1);
+    const model = new MomentModel(site, kernel, layout.cols, 1);
     const sums = new MomentSums(layout, groups);
-    const seen = await model.sums({ type: 'F32', shape: x, data: input });
-    sums.add(seen.moment, seen.mean, seen.positions);
+    sums.add(await model.sums({ type: 'F32', shape: x, data: input }));
     await model.close();
     const inputs = sums.inputs()!;
     const running = await startModel({
