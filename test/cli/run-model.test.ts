@@ -70,6 +70,28 @@ test('trial: round-to-nearest loses what it is known to lose', async (t) => {
   }
 });
 
+test('trial: methods that calibrate win back what they are known to win back', async (t) => {
+  if (!needsData(t, 'stories260k')) return;
+  const story = stories(t);
+  const tried = async (bits: number, ...words: string[]): Promise<Tried> => run<Tried>('trial', 'ptq', story, '--format', `int${bits}-symr-g32`, '--exclude', 'model.embed_tokens', '--method', ...words);
+  // A plain reference at once: importance 0.694, GPTQ 0.851, GPTQ with importance-weighted scales 0.483; 3 % are left for float32.
+  const plain = await tried(3, 'gptq', '--set', 'scales=absmax', '--set', 'actOrder=false', '--at-once');
+  assert.ok(plain.after.kl < 1.05 * 0.851, `gptq ${plain.after.kl}`);
+  const scales = await tried(3, 'importance', '--at-once');
+  assert.ok(scales.after.kl < 1.03 * 0.694, `importance ${scales.after.kl}`);
+  // Corrected for the errors of the layers before: a quarter below the best of the reference at least.
+  const [three, two] = [await tried(3, 'gptq'), await tried(2, 'gptq')];
+  assert.ok(three.after.kl < 0.75 * 0.483, `int3 ${three.after.kl}`);
+  assert.ok(two.after.kl < 0.75 * 2.96, `int2 ${two.after.kl}`);
+});
+
+test('trial: a method that calibrates without calibration data says so', async (t) => {
+  if (!needsData(t, 'stories260k')) return;
+  const outcome = await bitlens(['trial', 'ptq', path.join(repositoryRoot, 'test/trace/stories/model.py'), '--checkpoint', dataPath('stories260k/model.safetensors'), '--task', 'language-model', '--data', dataPath('stories260k/tokens_eval.npy'), '--format', 'int4', '--method', 'gptq']);
+  assert.equal(outcome.code, 2);
+  assert.match(outcome.stderr, /gptq calibrates on data, and none was named/);
+});
+
 interface Sensitive { metric: string; baseline: { loss: number; accuracy: number }; layers: { path: string; formats: Record<string, { value: number; stderr: number; loss: number; accuracy: number }> }[] }
 test('sensitivity: one layer at a time agrees with a trial of that layer alone', async (t) => {
   if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10')) return;

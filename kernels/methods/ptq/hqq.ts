@@ -14,7 +14,7 @@ export const hqq: PtqMethod = {
   title: 'HQQ (half-quadratic fit, no data)',
   source: 'Badri and Shaji, Half-Quadratic Quantization of Large Machine Learning Models, 2023',
   needs: 'weights',
-  catalogue: ['hqq'],
+  catalogue: [],
   parameters: { steps: { type: 'integer', default: 20, minimum: 1, maximum: 1000, description: 'rounds of shrinking and solving' } },
   scaleRule: null,
   run(weights, view, format, { steps = 20 }, _inputs, poll) {
