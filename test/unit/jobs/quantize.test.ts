@@ -175,7 +175,8 @@ test('what would make a wrong file is refused, and nothing is left behind', asyn
   await refused(quantize({ checkpoint: file, tasks: [task('nan', 'int4')], export: to }), /1 NaN and 0 infinite/);
   assert.equal((await quantize({ checkpoint: file, tasks: [task('nan', 'int4')] })).layers[0]!.after.mse > 0, true, 'without an export it is measured');
   await refused(quantize({ checkpoint: file, tasks: [] }), /nothing to quantize/);
-  await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'gptq')] }), /"gptq" is not a ptq method; known: rtn, mse-clip/);
+  await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'no-such')] }), /"no-such" is not a ptq method; known: rtn, mse-clip/);
+  await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'gptq')] }), /gptq calibrates on data; run it with "bitlens trial ptq"/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'knapsack')] }), /not a ptq method/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'rtn', { options: { grid: 3 } })] }), /no option "grid"; it takes none/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int0')] }), /1 to 8 bits or 16/);
