@@ -66,9 +66,14 @@ function decodedEntry(name: string, tensor: TensorInfo, context: EntryContext): 
   };
 }
 
-/** The codes of a weight, run by run in the order of its matrix view. */
+/** The codes of a weight, run by run in the order of its matrix view; all at once where a method held the whole weight. */
 export async function eachTile(quantized: QuantizedWeight, context: EntryContext, take: (codes: Quantized, start: number) => void): Promise<void> {
-  const { weight: { tensor, layout }, format, rule } = quantized;
+  const { weight: { tensor, layout }, format, rule, whole } = quantized;
+  if (whole) {
+    take(whole, 0);
+    await context.pause((layout.rows * layout.cols * DTYPE_BITS[tensor.dtype]) / 8);
+    return;
+  }
   const loader = new TileLoader(context.reader, context.ops, tensor, layout);
   const bytesOf = (length: number): number => (length * DTYPE_BITS[tensor.dtype]) / 8;
   if (!isBlockScaled(format)) {
@@ -156,7 +161,7 @@ export function packedEntries(name: string, quantized: PackableWeight, context: 
     {
       name: `${name}_packed`, dtype: 'I32', shape: [layout.rows, packedWords(layout.cols, bits)],
       async write(sink) {
-        const wide = layout.cols > tileLength(layout, format.granularity);
+        const wide = !quantized.whole && layout.cols > tileLength(layout, format.granularity);
         let row: { codes: Int16Array; filled: number } | null = wide ? { codes: new Int16Array(layout.cols), filled: 0 } : null;
         await eachTile(quantized, context, ({ codes, view }) => {
           if (!row) {

@@ -3,7 +3,7 @@
  * Weights are measured on the workers as in a scan; the scales they find are the ones that are exported.
  */
 import type { TensorInfo } from '../checkpoint';
-import type { BlockScales, NumberFormat, ScaleRule } from '../formats/format';
+import type { BlockScales, NumberFormat, Quantized, ScaleRule } from '../formats/format';
 import type { PtqMethod } from '../methods/method';
 import { formatError } from './format-error';
 import { exportCheckpoint, refuseTarget } from './export';
@@ -22,6 +22,8 @@ export interface QuantizedWeight {
   /** Of block-scaled formats; others find what they need when they encode. */
   readonly scales: BlockScales | null;
   readonly rule: ScaleRule;
+  /** What a method made of the whole weight; absent when the scales and the rule say all. */
+  readonly whole?: Quantized;
 }
 
 /** A method whose whole effect is how scales are found: weights stream through it and are never held. */

@@ -1,7 +1,7 @@
 /** Trial: layers quantized with methods that may calibrate on data, and the whole model judged on other data before and after. */
 import type { Dataset } from '../data/data';
 import { openDataset } from '../data/open';
-import type { NumberFormat, Quantized } from '../formats/format';
+import { isBlockScaled, type NumberFormat, type Quantized } from '../formats/format';
 import type { LayerInputs, PtqMethod } from '../methods/method';
 import { calibrate } from '../run/calibrate';
 import { byContent, Feed, firstSamples } from '../run/feed';
@@ -9,10 +9,13 @@ import { estimate, scoreBatch, type SampleScore } from '../run/judge';
 import { toMatrix, toStored } from '../run/weight-matrix';
 import { valueErrorSums } from '../wasm/errors.ref';
 import { judged, trimmed } from './evaluate';
+import { exportCheckpoint, refuseTarget } from './export';
 import { formatError } from './format-error';
 import { JobError, type FormatError, type Job, type JobContext, type Judged, type QuantizedLayer, type QuantizeTask, type TrialParams, type TrialResult } from './job';
 import { withRun, type OpenRun } from './model-run';
+import type { QuantizedWeight } from './quantize';
 import { methodOfTask, refuseContradictions } from './quantize-plan';
+import { assertUnchanged } from './scan';
 import { formatForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
 
 /** Share of the memory limit that moments may take, and that kept values may take. */
@@ -24,6 +27,7 @@ export const trialJob: Job<'trial'> = {
   kind: 'trial',
   run: (params: TrialParams, context: JobContext): Promise<TrialResult> => withRun(params, context, async (run) => {
     const started = performance.now();
+    if (params.export) refuseTarget(run.model.checkpoint, params.export.path);
     const { planned, kept } = plan(params, run);
     const notes: string[] = [];
     const needs = planned.some(({ method }) => method.needs !== 'weights');
@@ -47,7 +51,12 @@ export const trialJob: Job<'trial'> = {
     const order = new Map(planned.map(({ task }, i) => [task.tensor, i]));
     layers.sort((a, b) => order.get(a.tensor)! - order.get(b.tensor)!);
     const figures = await judgeBoth(params, run, replaced, context);
-    return { ...figures, layers, ...(kept.length > 0 ? { kept } : {}), ...sizes(distinct), calibration, notes: [...new Set(notes)], seconds: (performance.now() - started) / 1000 };
+    const exported = params.export && await exportCheckpoint(run.model.checkpoint, planned.map(({ task, weight, format }): QuantizedWeight => {
+      const whole = quantized.get(task.tensor)!;
+      return { task, weight, format, rule: 'absmax', whole, scales: isBlockScaled(format) ? { scales: whole.scales, zeroPoints: whole.zeroPoints } : null };
+    }), params.export, context);
+    await assertUnchanged(run.model.checkpoint);
+    return { ...figures, ...(exported ? { export: exported } : {}), layers, ...(kept.length > 0 ? { kept } : {}), ...sizes(distinct), calibration, notes: [...new Set(notes)], seconds: (performance.now() - started) / 1000 };
   }),
 };
 

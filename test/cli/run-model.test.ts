@@ -128,3 +128,16 @@ test('what cannot be run says why, in one line', async (t) => {
   await refused(/no layer "nothing"/, 'trial', 'ptq', model, '--format', 'int4', '--exclude', 'nothing');
   await refused(/rtn has no option "damp"/, 'trial', 'ptq', model, '--format', 'int4', '--method', 'rtn', '--set', 'damp=1');
 });
+
+test('trial --export: what is written is what was judged, in every layout', async (t) => {
+  if (!needsData(t, 'stories260k')) return;
+  const model = stories(t);
+  const out = path.join(folder(t), 'out.safetensors');
+  for (const layout of ['dequantized', 'compressed-tensors', 'gptq']) {
+    const tried = await run<Tried & { export: { path: string; verifiedTensors: number } }>('trial', 'ptq', model, '--format', 'int3-sym-g32', '--method', 'gptq', '--layer', 'model.layers.0', '--layer', 'model.layers.4', '--samples', '8', '--export', out, '--export-layout', layout);
+    assert.equal(tried.export.path, out);
+    const { loss } = await run<Evaluated>('evaluate', model, '--samples', '8', '--checkpoint', out);
+    near(loss, tried.after.loss, 1e-6, layout);
+    assert.notEqual(tried.before.loss.toFixed(4), tried.after.loss.toFixed(4));
+  }
+});
