@@ -137,6 +137,17 @@ export interface AllocationSummary {
   readonly note: string | null;
   readonly recipe: Recipe;
   readonly recipePath: string | null;
+  /** Of allocations on metrics that run the model. */
+  readonly judgement?: AllocationJudgement;
+}
+
+/** A recipe and its rivals of at most the same size, each as a whole on the same data. */
+export interface AllocationJudgement {
+  readonly baseline: { readonly loss: number | null; readonly accuracy: number | null };
+  /** The allocation first. */
+  readonly recipes: readonly { readonly title: string; readonly loss: number | null; readonly accuracy: number | null; readonly kl: number | null; readonly nsr: number; readonly bytes: number }[];
+  readonly samples: number;
+  readonly data: string;
 }
 
 export interface QuantizeLayerRequest extends ModelTarget {

@@ -2,6 +2,7 @@
 import type { ScaleRule } from '../formats/format';
 import type { DatasetSpec, Task } from '../data/data';
 import type { Graph } from '../graph/graph';
+import type { JudgedFigures, LabelFigures } from '../run/judging';
 
 /** One weight to work on: a tensor of a checkpoint, and which of its dimensions is the output channel. */
 export interface WeightSpec {
@@ -125,6 +126,7 @@ export interface AllocateParams {
   readonly budgetBits: number;
   /** Allocator id from the methods registry. */
   readonly allocator: string;
+  readonly options?: Readonly<Record<string, unknown>>;
 }
 export interface AllocateResult {
   readonly choice: readonly { readonly key: string; readonly format: string; readonly bits: number; readonly error: number }[];
@@ -352,11 +354,9 @@ export interface TrialParams extends ModelRun {
   readonly seed: number;
   readonly export?: QuantizeParams['export'];
 }
-export interface Judged { readonly loss: number | null; readonly lossStderr: number | null; readonly accuracy: number | null }
 export interface TrialResult {
-  readonly before: Judged;
-  /** `kl`: from the unquantized model, nats per position; null for tasks without classes. `nsr`: noise to signal of the output. */
-  readonly after: Judged & { readonly kl: number | null; readonly klStderr: number | null; readonly nsr: number };
+  readonly before: LabelFigures;
+  readonly after: JudgedFigures;
   readonly layers: readonly QuantizedLayer[];
   readonly kept?: QuantizeResult['kept'];
   readonly weights: number;
@@ -373,6 +373,23 @@ export interface TrialResult {
   readonly export?: QuantizeResult['export'];
 }
 
+/** Recipes to compare on the same data, weights rounded to nearest. */
+export interface JudgeParams extends ModelRun {
+  readonly weights: readonly WeightSpec[];
+  /** Format id of each weight by key; those not named stay as they are. */
+  readonly recipes: readonly { readonly title: string; readonly formats: Readonly<Record<string, string>> }[];
+  readonly scaleRule: ScaleRule;
+}
+export interface JudgedRecipe extends JudgedFigures { readonly title: string; readonly bits: number }
+export interface JudgeResult {
+  /** The unquantized model's. */
+  readonly baseline: { readonly loss: number | null; readonly accuracy: number | null };
+  readonly recipes: readonly JudgedRecipe[];
+  readonly samples: number;
+  readonly seconds: number;
+  readonly data: string;
+}
+
 /** Every job kind with its parameters and result. */
 export interface JobTypes {
   scan: { params: ScanParams; result: ScanResult };
@@ -385,6 +402,7 @@ export interface JobTypes {
   evaluate: { params: EvaluateParams; result: EvaluateResult };
   sensitivity: { params: SensitivityParams; result: SensitivityResult };
   trial: { params: TrialParams; result: TrialResult };
+  judge: { params: JudgeParams; result: JudgeResult };
 }
 export type JobKind = keyof JobTypes;
 

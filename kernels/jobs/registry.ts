@@ -5,6 +5,7 @@ import { convertJob } from './convert';
 import { detailJob } from './detail';
 import { evaluateJob } from './evaluate';
 import type { Job, JobKind } from './job';
+import { judgeJob } from './judge';
 import { onnxJob } from './onnx';
 import { quantizeJob } from './quantize';
 import { scanJob } from './scan';
@@ -22,4 +23,5 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   evaluate: evaluateJob,
   sensitivity: sensitivityJob,
   trial: trialJob,
+  judge: judgeJob,
 };

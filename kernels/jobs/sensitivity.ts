@@ -3,12 +3,11 @@ import { parseFormat } from '../formats/registry';
 import type { MeasuredMetric } from '../methods/method';
 import { methodOfKind } from '../methods/registry';
 import { initializersOf } from '../graph/cut';
-import { scoreBatch, type SampleScore } from '../run/judge';
+import { figuresOf, scoreBatch, trimmed, type SampleScore } from '../run/judge';
 import type { NamedArray } from '../run/run-model';
 import { sitesOf } from '../run/sites';
 import { reaches, varyLayers, type VariedLayer } from '../run/vary-layers';
 import { toMatrix, toStored } from '../run/weight-matrix';
-import { judged, trimmed } from './evaluate';
 import { JobError, type Job, type JobContext, type LayerSensitivity, type SensitivityParams, type SensitivityResult } from './job';
 import { withRun, type OpenRun } from './model-run';
 import { formatForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
@@ -99,7 +98,7 @@ class Judge {
   }
   figures(scores: readonly SampleScore[]): { loss?: number; accuracy?: number } {
     if (!this.hasLabels || this.params.task === 'features') return {};
-    const { loss, accuracy } = judged(this.params.task, scores);
+    const { loss, accuracy } = figuresOf(this.params.task, scores);
     return { loss, ...(accuracy === null ? {} : { accuracy }) };
   }
   baseline(): SensitivityResult['baseline'] {

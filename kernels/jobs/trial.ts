@@ -5,13 +5,12 @@ import { isBlockScaled, type NumberFormat, type Quantized } from '../formats/for
 import type { LayerInputs, PtqMethod } from '../methods/method';
 import { calibrate } from '../run/calibrate';
 import { byContent, Feed, firstSamples } from '../run/feed';
-import { estimate, scoreBatch, type SampleScore } from '../run/judge';
+import { Judging } from '../run/judging';
 import { toMatrix, toStored } from '../run/weight-matrix';
 import { valueErrorSums } from '../wasm/errors.ref';
-import { judged, trimmed } from './evaluate';
 import { exportCheckpoint, refuseTarget } from './export';
 import { formatError } from './format-error';
-import { JobError, type FormatError, type Job, type JobContext, type Judged, type QuantizedLayer, type QuantizeTask, type TrialParams, type TrialResult } from './job';
+import { JobError, type FormatError, type Job, type JobContext, type QuantizedLayer, type QuantizeTask, type TrialParams, type TrialResult } from './job';
 import { withRun, type OpenRun } from './model-run';
 import type { QuantizedWeight } from './quantize';
 import { methodOfTask, refuseContradictions } from './quantize-plan';
@@ -121,37 +120,12 @@ function layerResult({ task, weight, format, method }: Planned, matrix: Float32A
 
 /** The unquantized and the quantized model side by side on the evaluation data. */
 async function judgeBoth(params: TrialParams, run: OpenRun, replaced: ReadonlyMap<string, Float32Array>, context: JobContext): Promise<Pick<TrialResult, 'before' | 'after' | 'samples' | 'data'>> {
-  const { model, feed, output, indices, dataset } = run;
-  const [original, changed] = [await model.start(), await model.start(model.graph, replaced)];
-  const [before, after]: [SampleScore[], SampleScore[]] = [[], []];
+  const { indices, dataset } = run;
+  const step = (from: number) => (done: number): void => { context.throwIfCancelled(); context.progress(from + done, 2 * indices.length, `Judging on ${dataset.title}`); };
+  const judging = await Judging.open({ ...run, task: params.task, output: run.output.name, memory: context.memoryCapBytes * MEMORY_SHARE }, step(0));
   try {
-    for (const batch of feed.batches(indices)) {
-      context.throwIfCancelled();
-      context.progress(before.length, indices.length, `Judging on ${dataset.title}`);
-      const inputs = feed.inputs(batch);
-      const labels = params.task === 'language-model' ? dataset.inputs(batch) : dataset.hasLabels ? dataset.labels(batch) : null;
-      const base = trimmed((await original.run(inputs)).get(output.name)!, batch.length);
-      before.push(...scoreBatch(params.task, base, labels, null));
-      after.push(...scoreBatch(params.task, trimmed((await changed.run(inputs)).get(output.name)!, batch.length), labels, base));
-    }
-  } finally {
-    await original.close();
-    await changed.close();
-  }
-  const classes = params.task === 'classification' || params.task === 'language-model';
-  const kl = classes ? estimate(after.map((each) => each.kl), after.map((each) => each.compared)) : null;
-  const power = after.reduce((sum, each) => sum + each.power, 0);
-  const labelled = params.task === 'language-model' || (params.task !== 'features' && dataset.hasLabels);
-  const figures = (scores: readonly SampleScore[]): Judged => {
-    if (!labelled) return { loss: null, lossStderr: null, accuracy: null };
-    const { loss, lossStderr, accuracy } = judged(params.task, scores);
-    return { loss, lossStderr, accuracy };
-  };
-  return {
-    before: figures(before),
-    after: { ...figures(after), kl: kl?.value ?? null, klStderr: kl?.stderr ?? null, nsr: power > 0 ? after.reduce((sum, each) => sum + each.error, 0) / power : 0 },
-    samples: indices.length, data: dataset.title,
-  };
+    return { before: judging.baseline, after: await judging.judge(replaced, step(indices.length)), samples: indices.length, data: dataset.title };
+  } finally { await judging.close(); }
 }
 
 function sizes(distinct: readonly Planned[]): Pick<TrialResult, 'weights' | 'bytesBefore' | 'bytes' | 'averageBits'> {

@@ -1,5 +1,9 @@
 /** Every method, by id. Listings, pickers, docs and the coverage table are derived from this list. */
+import { firstLastHigh } from './allocation/first-last-high';
+import { greedy } from './allocation/greedy';
 import { knapsack } from './allocation/knapsack';
+import { logVariance } from './allocation/log-variance';
+import { random } from './allocation/random';
 import { uniform } from './allocation/uniform';
 import { isMeasured, type Allocator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from './method';
 import { adaround } from './ptq/adaround';
@@ -16,7 +20,7 @@ import { weightMse } from './sensitivity/weight-mse';
 import { weightNsr } from './sensitivity/weight-nsr';
 import { weightSse } from './sensitivity/weight-sse';
 
-const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, uniform];
+const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random];
 
 /** Short names that people type. */
 const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };

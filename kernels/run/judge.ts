@@ -124,3 +124,35 @@ function addSquared(score: SampleScore, values: Float32Array, labels: NamedArray
   for (let i = 0; i < per; i += 1) score.loss += (values[n * per + i]! - Number(labels.data[n * per + i])) ** 2;
   score.positions += per;
 }
+
+/** Without the samples that only filled up a batch. */
+export function trimmed<T extends { readonly shape: readonly number[]; readonly data: unknown }>(array: T, samples: number): T {
+  if (array.shape[0] === samples) return array;
+  if (array.shape.length === 0 || array.shape[0]! < samples) throw new Error(`the model gives an output of shape [${array.shape.join(', ')}] for ${samples} samples; its first dimension must be the sample`);
+  const per = (array.data as Float32Array).length / array.shape[0]!;
+  return { ...array, shape: [samples, ...array.shape.slice(1)], data: (array.data as Float32Array).subarray(0, samples * per) };
+}
+
+/** The figures of a task; see EvaluateResult. */
+export interface TaskFigures {
+  readonly metric: 'accuracy' | 'perplexity' | 'mse';
+  readonly value: number;
+  readonly stderr: number | null;
+  readonly loss: number;
+  readonly lossStderr: number | null;
+  readonly accuracy: number | null;
+  readonly positions: number;
+}
+/** @throws Error when no label counts. */
+export function figuresOf(task: Task, scores: readonly SampleScore[]): TaskFigures {
+  const places = scores.map(({ positions }) => positions);
+  const positions = places.reduce((a, b) => a + b, 0);
+  if (positions === 0) throw new Error('no label counts: all are negative, or every row is a single token');
+  const loss = estimate(scores.map((score) => score.loss), places);
+  const common = { loss: loss.value, lossStderr: loss.stderr, positions };
+  if (task === 'regression') return { metric: 'mse', value: loss.value, stderr: loss.stderr, accuracy: null, ...common };
+  const accuracy = estimate(scores.map(({ right }) => right), places);
+  if (task === 'classification') return { metric: 'accuracy', value: accuracy.value, stderr: accuracy.stderr, accuracy: accuracy.value, ...common };
+  const perplexity = Math.exp(loss.value);
+  return { metric: 'perplexity', value: perplexity, stderr: loss.stderr === null ? null : perplexity * loss.stderr, accuracy: accuracy.value, ...common };
+}

@@ -1,6 +1,6 @@
 /** Bits for every layer under a budget: the kernel's exact allocator, judged beside the uniform recipe of the same size. */
 import path from 'node:path';
-import type { AllocateResult, AllocationLayer, WeightScan } from '../../kernels/jobs/job';
+import type { AllocateParams, AllocateResult, AllocationLayer, WeightScan } from '../../kernels/jobs/job';
 import type { SensitivityMetric } from '../../kernels/methods/method';
 import type { Recipe, Scheme } from '../../kernels/recipe/recipe';
 import type { AllocationSummary } from '../protocol';
@@ -28,19 +28,27 @@ export interface Allocation {
   readonly kept: readonly Layer[];
   /** Every format given to all layers, for the report's comparison. */
   readonly uniform: readonly { readonly format: string; readonly bits: number; readonly objective: number }[];
+  /** What the allocator was given. */
+  readonly problem: Pick<AllocateParams, 'layers' | 'groups'>;
 }
 
 const countOf = (scan: WeightScan): number => scan.view.rows * scan.view.cols;
 
-/** Layers as choices: exact bits and the metric's score for every format measured. */
-function choicesOf(layers: readonly Layer[], scans: ReadonlyMap<string, WeightScan>, metric: SensitivityMetric): { choices: AllocationLayer[]; kept: Layer[] } {
+/** Error of a layer in a format: lower is better, additive over layers; not finite when it is not known. */
+export type ErrorOf = (layer: Layer, format: string, scan: WeightScan) => number;
+
+/** By a metric that reads weights alone. */
+export const weightErrors = (metric: SensitivityMetric): ErrorOf => (_layer, format, scan) => metric.score(scan.statistics, scan.formats[format]!);
+
+/** Layers as choices: exact bits and the error for every format measured. */
+function choicesOf(layers: readonly Layer[], scans: ReadonlyMap<string, WeightScan>, errorOf: ErrorOf): { choices: AllocationLayer[]; kept: Layer[] } {
   const choices: AllocationLayer[] = [];
   const kept: Layer[] = [];
   for (const layer of layers) {
     const scan = scans.get(layer.path);
     // A weight with NaN or infinite values has errors of its other values only, and no export of it could be made.
-    const options = scan && scan.statistics.nan + scan.statistics.inf === 0 ? Object.entries(scan.formats)
-      .map(([format, error]) => ({ format, bits: storageBits(format, scan.view), error: metric.score(scan.statistics, error) }))
+    const options = scan && scan.statistics.nan + scan.statistics.inf === 0 ? Object.keys(scan.formats)
+      .map((format) => ({ format, bits: storageBits(format, scan.view), error: errorOf(layer, format, scan) }))
       .filter(({ error }) => Number.isFinite(error)) : [];
     if (!scan || options.length === 0) kept.push(layer);
     else choices.push({ key: layer.path, weights: countOf(scan), choices: options });
@@ -61,10 +69,10 @@ function budgetBits(budget: Budget, weights: number): number {
  * @throws UserError when the budget is below what the formats can reach.
  */
 export async function allocate(
-  kernel: KernelPort, layers: readonly Layer[], scans: ReadonlyMap<string, WeightScan>, metric: SensitivityMetric, allocator: string, budget: Budget | 'uniform-only',
+  kernel: KernelPort, layers: readonly Layer[], scans: ReadonlyMap<string, WeightScan>, errorOf: ErrorOf, allocator: string, budget: Budget | 'uniform-only',
   groups: readonly (readonly string[])[], options: RunOptions,
 ): Promise<Allocation> {
-  const { choices, kept } = choicesOf(layers, scans, metric);
+  const { choices, kept } = choicesOf(layers, scans, errorOf);
   if (choices.length === 0) throw new UserError('no layer of the model has a weight in this checkpoint that can be quantized, so there is nothing to allocate');
   const weights = choices.reduce((sum, layer) => sum + layer.weights, 0);
   const smallest = choices.reduce((sum, layer) => sum + Math.min(...layer.choices.map((choice) => choice.bits)), 0);
@@ -78,7 +86,7 @@ export async function allocate(
   const known = new Set(choices.map((layer) => layer.key));
   const coupled = groups.map((group) => group.filter((key) => known.has(key))).filter((group) => group.length > 1);
   const result = await kernel.run('allocate', { layers: choices, groups: coupled, budgetBits: bits, allocator }, options);
-  return { result, weights, layers: layers.filter((layer) => known.has(layer.path)), kept, uniform: uniformPoints(choices) };
+  return { result, weights, layers: layers.filter((layer) => known.has(layer.path)), kept, uniform: uniformPoints(choices), problem: { layers: choices, groups: coupled } };
 }
 
 /** Every format that all layers were measured in, given to all of them. */
@@ -98,7 +106,7 @@ const counted = (value: number, noun: string): string => `${value} ${noun}${valu
 const round = (value: number): number => Math.round(value * 1000) / 1000;
 
 /** The allocation as a recipe. Paths are relative to the folder the recipe will lie in, with forward slashes. */
-export function recipeOf(analysis: ModelAnalysis, allocation: Allocation, metric: SensitivityMetric, budget: Budget, evidence: string, folder: string, method?: string): Recipe {
+export function recipeOf(analysis: ModelAnalysis, allocation: Allocation, metric: string, budget: Budget, evidence: string, folder: string, method?: string): Recipe {
   const given = new Map(allocation.result.choice.map(({ key, format }) => [key, format]));
   const scheme = (format: string): Scheme => ({ weights: format, ...(method ? { method } : {}) });
   const layers = analysis.link!.layers.flatMap((layer): [string, Scheme][] => {
@@ -114,7 +122,7 @@ export function recipeOf(analysis: ModelAnalysis, allocation: Allocation, metric
     default: { weights: KEEP },
     layers: record(layers),
     provenance: {
-      metric: metric.id, evidence,
+      metric, evidence,
       budget: budget.bits !== undefined ? `${budget.bits} bits per weight on average` : `${budget.bytes} bytes of quantizable weights`,
       averageBits: round(result.bits / weights), bytes: Math.ceil(result.bits / 8), objective: result.objective,
       ...(result.uniform ? { uniform: { format: result.uniform.format, objective: result.uniform.objective, bytes: Math.ceil(result.uniform.bits / 8) } } : {}),
@@ -122,9 +130,9 @@ export function recipeOf(analysis: ModelAnalysis, allocation: Allocation, metric
   };
 }
 
-export function allocationSummary(allocation: Allocation, scans: ReadonlyMap<string, WeightScan>, recipe: Recipe, recipePath: string | null): AllocationSummary {
+export function allocationSummary(allocation: Allocation, scans: ReadonlyMap<string, WeightScan>, recipe: Recipe, recipePath: string | null, more: readonly string[] = []): AllocationSummary {
   const { result, weights, kept } = allocation;
-  const notes = [result.note, kept.length > 0 ? `${kept.length} ${kept.length === 1 ? 'layer keeps its' : 'layers keep their'} stored precision because ${kept.length === 1 ? 'it holds' : 'they hold'} values that are not finite, or no finite error is known: ${kept.slice(0, 3).map((layer) => layer.path).join(', ')}` : null,
+  const notes = [...more, result.note, kept.length > 0 ? `${kept.length} ${kept.length === 1 ? 'layer keeps its' : 'layers keep their'} stored precision because ${kept.length === 1 ? 'it holds' : 'they hold'} values that are not finite, or no finite error is known: ${kept.slice(0, 3).map((layer) => layer.path).join(', ')}` : null,
     result.uniform ? null : 'no uniform format fits this budget, so there is no baseline of the same size'].filter(Boolean);
   return {
     averageBits: result.bits / weights,

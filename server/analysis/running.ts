@@ -1,9 +1,8 @@
 /** Running the model: evaluate, sensitivity and trials on data. Traces the source, and hands graph, weights and data to the kernel process. */
-import { elementCount } from '../../kernels/checkpoint/checkpoint';
 import { sampleShapeOf } from '../../kernels/data/shape';
 import type { DatasetSpec } from '../../kernels/data/data';
 import type { Graph } from '../../kernels/graph/graph';
-import type { EvaluateResult, ModelRun, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
+import type { EvaluateResult, JudgeResult, ModelRun, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
 import { specOf } from './measurements';
@@ -23,6 +22,11 @@ export interface SensitivityRequest extends RunRequest {
   /** Format ids. */
   readonly formats: readonly string[];
   readonly layers?: readonly Layer[];
+}
+export interface JudgeRequest extends RunRequest {
+  readonly layers: readonly Layer[];
+  /** Format id of each layer by path; those not named stay as they are. */
+  readonly recipes: readonly { readonly title: string; readonly formats: Readonly<Record<string, string>> }[];
 }
 export interface ModelTrialRequest extends RunRequest {
   readonly plan: TrialPlan;
@@ -63,6 +67,12 @@ export class Running {
     return this.kernel.run('sensitivity', { ...run, weights, formats: request.formats, metric: request.metric, scaleRule: 'absmax' }, options);
   }
 
+  /** Recipes as wholes, on the same data, weights rounded to nearest. */
+  async judge(analysis: ModelAnalysis, request: JudgeRequest, options: RunOptions = {}): Promise<JudgeResult> {
+    const run = await this.runOf(analysis, request, true);
+    return this.kernel.run('judge', { ...run, weights: request.layers.map((layer) => specOf(layer)), recipes: request.recipes, scaleRule: 'absmax' }, options);
+  }
+
   async trial(analysis: ModelAnalysis, request: ModelTrialRequest, options: RunOptions = {}): Promise<TrialResult> {
     const run = await this.runOf(analysis, request, true);
     const { calibration } = request.data;
@@ -81,6 +91,3 @@ export class Running {
     return { graph, checkpoint: checkpoint.path, task, data: spec, ...(samples === undefined ? {} : { samples }) };
   }
 }
-
-/** Weights of a layer. */
-export const layerWeights = (layer: Layer): number => elementCount(layer.weight!.info!.shape);

@@ -14,13 +14,15 @@ import type { Layer } from '../linking/layer';
 import { DEFAULT_SETTINGS, type AllocationSummary, type CheckpointDiff, type CheckpointSummary, type LayerDetail, type ModelSummary, type QuantizeLayerSummary, type ReportData, type Settings, type TensorDetail, type TrialSummary } from '../protocol';
 import { buildReport } from '../report/report-data';
 import type { Finding } from '../rules/rule';
-import { allocate, allocationSummary, recipeOf, type Allocation, type Budget } from './allocation';
+import { allocate, allocationSummary, recipeOf, weightErrors, type Allocation, type Budget } from './allocation';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
 import { diffCheckpoints } from './diff';
 import { checkpointSummary, openForUser, scannable, whyNotScanned } from './inspect';
 import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
+import { allocateMeasured } from './measured-allocation';
 import type { MeasurementState, ModelAnalysis } from './model-analysis';
+import { modelData, type ModelData } from './model-data';
 import { ModelFinder, type AnalyseOptions } from './model-finder';
 import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
@@ -30,7 +32,7 @@ import { planFormat, planRecipe, runPlan, selectLayers, trialSummary, type Trial
 import { traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
-import { DEFAULT_METHOD, defaultAllocator, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
+import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, measuredMetricNamed, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
 
 export type { AnalyseOptions } from './model-finder';
 
@@ -48,6 +50,14 @@ export interface AnalysisOptions {
 
 export interface AllocateOptions extends Budget {
   readonly metric?: string;
+  readonly allocator?: string;
+  /** Of metrics that run the model; else what bitlens.json names. */
+  readonly data?: ModelData;
+  /** Samples to measure layers on, and to judge recipes on. */
+  readonly calibrationSamples?: number;
+  readonly samples?: number;
+  /** Instead of a budget: the smallest recipe that loses no more than this share of the task's figure. */
+  readonly drop?: number;
   readonly formats?: readonly string[];
   /** Where the recipe is written; not written when absent. */
   readonly out?: string;
@@ -199,19 +209,35 @@ export class AnalysisService {
    * @throws UserError for a budget that cannot be met, unknown metrics or formats, or a model without weights.
    */
   async allocate(analysis: ModelAnalysis, request: AllocateOptions, options: RunOptions = {}): Promise<AllocationSummary> {
-    const metric = metricNamed(request.metric);
-    const chosenFormats = request.formats ? userFormats(request.formats) : undefined;
+    const runs = request.metric !== undefined && isMeasuredMetric(request.metric);
+    if (request.drop !== undefined && !runs) throw new UserError('a target is kept or not by the model\'s output, so the metric must be one that runs the model: kl, loss or model-nsr');
+    const chosenFormats = request.formats ? userFormats(request.formats) : runs ? [...DEFAULT_FORMATS_MEASURED] : undefined;
     const { analysis: done, ready } = await this.measured(analysis, chosenFormats, options);
     const wanted = new Set(chosenFormats ?? this.formatsOf(done));
     const scans = new Map([...ready.scans].map(([key, scan]) => [key, { ...scan, formats: record(Object.entries(scan.formats).filter(([id]) => wanted.has(id))) }]));
     const layers = weightLayers(done.link!);
     const groups = this.groupsOf(done);
-    const allocation = await allocate(this.options.kernel, layers, scans, metric, defaultAllocator().id, request, groups, options);
+    const allocator = allocatorNamed(request.allocator).id;
     const out = request.out === undefined ? null : path.resolve(request.out);
-    const recipe = recipeOf(done, allocation, metric, request, ready.evidence, out ? path.dirname(out) : path.dirname(done.source));
-    const kept = groups.length > 0 && done.recipe?.groups ? { ...recipe, groups: done.recipe.groups } : recipe;
-    if (out) await writeRecipeFile(out, kept, options.signal);
-    return allocationSummary(allocation, scans, kept, out);
+    const folder = out ? path.dirname(out) : path.dirname(done.source);
+    const finish = async (allocation: Allocation, recipe: Recipe, notes: readonly string[] = []): Promise<AllocationSummary> => {
+      const kept = groups.length > 0 && done.recipe?.groups ? { ...recipe, groups: done.recipe.groups } : recipe;
+      if (out) await writeRecipeFile(out, kept, options.signal);
+      return allocationSummary(allocation, scans, kept, out, notes);
+    };
+    if (!runs) {
+      const metric = metricNamed(request.metric);
+      const allocation = await allocate(this.options.kernel, layers, scans, weightErrors(metric), allocator, request, groups, options);
+      return finish(allocation, recipeOf(done, allocation, metric.id, request, ready.evidence, folder));
+    }
+    const metric = measuredMetricNamed(request.metric!);
+    const measured = await allocateMeasured({ kernel: this.options.kernel, running: this.running, analysis: done, layers, scans, groups }, {
+      metric, formats: [...wanted], allocator, data: request.data ?? modelData(done), ...(request.samples === undefined ? {} : { samples: request.samples }), ...(request.calibrationSamples === undefined ? {} : { calibrationSamples: request.calibrationSamples }),
+      budget: request.drop === undefined ? request : null, drop: request.drop ?? null,
+    }, options);
+    const { sensitivity, allocation, budget, judgement, notes } = measured;
+    const evidence = `${metric.title}: layers rounded to nearest one by one on ${sensitivity.samples} samples of ${sensitivity.data}; recipes judged on ${judgement.samples} samples of ${judgement.data}`;
+    return { ...await finish(allocation, recipeOf(done, allocation, metric.id, budget, evidence, folder), notes), judgement };
   }
 
   /** Groups the user has put into the recipe, in terms of the layers that carry the weights. */
@@ -299,7 +325,7 @@ export class AnalysisService {
 
   /** The allocation a report shows: the optimum of the recipe's size, else of the size of the target format everywhere. */
   private async shownAllocation(analysis: ModelAnalysis, layers: readonly Layer[], scans: Parameters<typeof allocate>[2], formats: readonly string[], metric: ReturnType<typeof metricNamed>, options: RunOptions): Promise<{ allocation: Allocation; note: string | null; chosen: boolean }> {
-    const run = (budget: Budget | 'uniform-only') => allocate(this.options.kernel, layers, scans, metric, defaultAllocator().id, budget, [], options);
+    const run = (budget: Budget | 'uniform-only') => allocate(this.options.kernel, layers, scans, weightErrors(metric), allocatorNamed().id, budget, [], options);
     const sizeOf = (format: (layer: Layer) => string): number | null => layers.reduce<number | null>((sum, layer) => {
       const scan = scans.get(layer.path);
       const error = scan?.formats[format(layer)];

@@ -25,6 +25,8 @@ function named<T extends Method>(id: string, kind: string, list: readonly T[]): 
 
 export const DEFAULT_METRIC = 'weight-nsr';
 export const DEFAULT_METHOD = 'rtn';
+/** Of metrics that run the model. */
+export const DEFAULT_MEASURED_METRIC = 'kl';
 /** Formats that are measured on data when none is named: two to eight bits per output channel. */
 export const DEFAULT_FORMATS_MEASURED = ['int2-sym-channel', 'int3-sym-channel', 'int4-sym-channel', 'int6-sym-channel', 'int8-sym-channel'];
 /** Method of a trial that names none. */
@@ -36,9 +38,12 @@ export const metricNamed = (id: string = DEFAULT_METRIC): SensitivityMetric => n
 export const measuredMetricNamed = (id: string): MeasuredMetric => named(id, 'metric that runs the model', measuredMetrics());
 /** @throws UserError naming those there are. */
 export const methodNamed = (id: string = DEFAULT_METHOD): PtqMethod => named(id, 'PTQ method', ptqMethods());
+/** Does this id name a metric that runs the model? */
+export const isMeasuredMetric = (id: string): boolean => measuredMetrics().some((each) => each.id === (method(id)?.id ?? id));
 /** The exact solver. */
 export const DEFAULT_ALLOCATOR = 'knapsack';
-export const defaultAllocator = (): Allocator => named(DEFAULT_ALLOCATOR, 'allocator', allocators());
+/** @throws UserError naming those there are. */
+export const allocatorNamed = (id: string = DEFAULT_ALLOCATOR): Allocator => named(id, 'allocator', allocators());
 
 export const recipeVocabulary = (): RecipeVocabulary => ({
   canonicalFormat: (id) => parseFormat(id).id,

@@ -141,3 +141,30 @@ test('trial --export: what is written is what was judged, in every layout', asyn
     assert.notEqual(tried.before.loss.toFixed(4), tried.after.loss.toFixed(4));
   }
 });
+
+interface Allocated { averageBits: number; metric: string; judgement: { baseline: { accuracy: number }; recipes: { title: string; accuracy: number; kl: number; bytes: number }[]; samples: number } }
+const MIXED = [2, 3, 4, 6, 8].map((bits) => `int${bits}-symr-channel`).join(',');
+
+test('allocate on measured sensitivity beats uniform, first/last-high and random recipes of its size', async (t) => {
+  if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10') || !needsData(t, 'stories260k')) return;
+  const formats = { [resnet(t)]: [MIXED, '3.3', '400'], [stories(t)]: [MIXED.replaceAll('symr-channel', 'symr-g32-sf16'), '4', '16'] } as const;
+  for (const [model, [list, bits, samples]] of Object.entries(formats)) {
+    const { averageBits, metric, judgement } = await run<Allocated>('allocate', model, '--metric', 'kl', '--bits', bits, '--formats', list, '--calibration-samples', '16', '--samples', samples);
+    assert.ok(averageBits <= Number(bits) && metric === 'kl');
+    const [own, ...rivals] = judgement.recipes;
+    assert.equal(own!.title, 'allocation');
+    assert.equal(rivals.length, 3);
+    for (const rival of rivals) assert.ok(rival.bytes <= own!.bytes && rival.kl > own!.kl && rival.accuracy < own!.accuracy, `${rival.title}: ${rival.kl}, ours ${own!.kl}`);
+  }
+});
+
+test('allocate to a target: the smallest recipe that keeps it', async (t) => {
+  if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10')) return;
+  const model = resnet(t);
+  const { judgement: { baseline, recipes: [own] } } = await run<Allocated>('allocate', model, '--target-drop', '2%', '--formats', MIXED, '--calibration-samples', '16', '--samples', '400');
+  assert.ok(own!.accuracy >= 0.98 * baseline.accuracy);
+  assert.ok(own!.bytes < 180_000, `${own!.bytes} bytes`);
+  const refused = await bitlens(['allocate', model, '--target-drop', '0.01%', '--formats', 'int2-symr-channel', '--calibration-samples', '16', '--samples', '400']);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /no recipe of these formats keeps the target/);
+});

@@ -92,3 +92,27 @@ export function refuseBudget(smallestBits: number, budgetBits: number, what: str
   const size = (bits: number): string => `${Math.ceil(bits / 8).toLocaleString('en-US')} bytes`;
   throw new JobError(`the budget of ${size(budgetBits)} cannot be met: ${what} takes ${size(smallestBits)}. Raise the budget or add smaller formats`);
 }
+
+/** Choices of a class from the smallest to the largest; of equal ones, the one with less error last. */
+export function bySize({ bits, errors }: ChoiceClass): number[] {
+  return bits.map((_, i) => i).sort((a, b) => bits[a]! - bits[b]! || errors[b]! - errors[a]!);
+}
+
+/** An allocator's answer from the choice it made for each class. */
+export function resultOf(params: AllocateParams, classes: readonly ChoiceClass[], choice: readonly number[], optimal: boolean): AllocateResult {
+  const formatOf = new Map(classes.flatMap(({ keys, formats }, i) => keys.map((key) => [key, formats[choice[i]!]!] as const)));
+  const sum = (of: (each: ChoiceClass, at: number) => number): number => classes.reduce((total, each, i) => total + of(each, choice[i]!), 0);
+  const objective = sum(({ errors }, at) => errors[at]!);
+  const bits = sum((each, at) => each.bits[at]!);
+  return {
+    choice: params.layers.map(({ key, choices }) => {
+      const format = formatOf.get(key)!;
+      const found = choices.findLast((each) => each.format === format)!;
+      return { key, format, bits: found.bits, error: found.error };
+    }),
+    objective, bits, optimal,
+    lowerBound: optimal ? objective : sum(({ errors }) => Math.min(...errors)),
+    uniform: bestUniform(params.layers, params.budgetBits),
+    frontier: [{ bits, objective }],
+  };
+}
