@@ -7,7 +7,10 @@ import { chooseClass } from './commands/choose-class';
 import { registerCommand, type Run } from './commands/command';
 import { compareCheckpoints } from './commands/compare-checkpoints';
 import { copyDebugInformation } from './commands/copy-debug-information';
+import { evaluate } from './commands/evaluate';
 import { exportReport } from './commands/export-report';
+import { measureSensitivity } from './commands/measure-sensitivity';
+import { nameData } from './commands/name-data';
 import { openDocumentation, setSeverity } from './commands/findings';
 import { inspectCheckpoint } from './commands/inspect-checkpoint';
 import { copyLayerPath, revealLayer } from './commands/layers';
@@ -44,6 +47,9 @@ export function activate(extension: vscode.ExtensionContext): BitlensExports | T
     'bitlens.quantizeLayer': quantizeLayer,
     'bitlens.suggestAllocation': suggestAllocation,
     'bitlens.runTrial': runTrialCommand,
+    'bitlens.evaluate': evaluate,
+    'bitlens.nameData': nameData,
+    'bitlens.measureSensitivity': measureSensitivity,
     'bitlens.showReport': showReport(reports),
     'bitlens.exportReport': exportReport,
     'bitlens.inspectCheckpoint': inspectCheckpoint,

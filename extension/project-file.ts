@@ -12,8 +12,15 @@ export const PROJECT_FILE = 'bitlens.json';
 
 interface ModelEntry { source?: unknown; class?: unknown; [key: string]: unknown }
 
+export interface ModelFields {
+  readonly class?: string;
+  readonly checkpoint?: string;
+  /** Files of arrays, absolute. */
+  readonly data?: { readonly task: string; readonly use: 'calibration' | 'evaluation'; readonly inputs: string; readonly labels?: string };
+}
+
 /** Writes fields into the entry of a model; makes the entry, and the file, when there is none. Answers with the file. */
-export async function writeModelEntry(target: ModelTarget, fields: { readonly class?: string; readonly checkpoint?: string }): Promise<vscode.Uri> {
+export async function writeModelEntry(target: ModelTarget, fields: ModelFields): Promise<vscode.Uri> {
   const source = vscode.Uri.parse(target.uri).fsPath;
   const file = (await findProjectFile(target)) ?? vscode.Uri.joinPath(folderOf(target), PROJECT_FILE);
   const folder = path.dirname(file.fsPath);
@@ -34,6 +41,12 @@ export async function writeModelEntry(target: ModelTarget, fields: { readonly cl
     delete entry.args;
   }
   if (fields.checkpoint !== undefined) entry.checkpoint = relative(folder, fields.checkpoint);
+  if (fields.data) {
+    const { task, use, inputs, labels } = fields.data;
+    entry.task = task;
+    const before = typeof entry.data === 'object' && entry.data !== null ? entry.data : {};
+    entry.data = { ...before, [use]: { inputs: relative(folder, inputs), ...(labels === undefined ? {} : { labels: relative(folder, labels) }) } };
+  }
   const edit = new vscode.WorkspaceEdit();
   edit.replace(file, new vscode.Range(0, 0, document.lineCount, 0), `${JSON.stringify({ ...content, models }, null, 2)}\n`);
   if (!(await vscode.workspace.applyEdit(edit)) || !(await document.save())) throw new Refusal(vscode.l10n.t('{0} could not be written.', file.fsPath));

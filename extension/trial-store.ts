@@ -1,6 +1,6 @@
 /** Trials of this workspace, newest first, kept across sessions. The oldest are dropped beyond a number that stays small on disk. */
 import * as vscode from 'vscode';
-import type { FormatError, ModelTarget, TrialSummary } from '../server/protocol';
+import type { FormatError, JudgedTrial, ModelTarget, TrialSummary } from '../server/protocol';
 
 const KEY = 'bitlens.trials';
 const KEPT = 25;
@@ -58,6 +58,12 @@ function isError(value: unknown): value is FormatError {
   return isRecord(value) && typeof value.mse === 'number' && (value.sqnrDb === null || typeof value.sqnrDb === 'number') && typeof value.bytes === 'number';
 }
 
+const isFigure = (value: unknown): boolean => value === null || typeof value === 'number';
+function isJudged(value: unknown): value is JudgedTrial {
+  return isRecord(value) && isRecord(value.before) && isRecord(value.after) && isFigure(value.before.loss) && isFigure(value.before.accuracy)
+    && isFigure(value.after.loss) && isFigure(value.after.accuracy) && isFigure(value.after.kl) && typeof value.after.nsr === 'number';
+}
+
 function isStoredTrial(value: unknown): value is StoredTrial {
   if (!isRecord(value) || !isRecord(value.target) || !isRecord(value.summary)) return false;
   const { summary, target } = value;
@@ -66,5 +72,6 @@ function isStoredTrial(value: unknown): value is StoredTrial {
     && typeof summary.averageBits === 'number' && typeof summary.seconds === 'number' && Array.isArray(summary.layers)
     && summary.layers.every((layer) => isRecord(layer) && typeof layer.path === 'string' && typeof layer.format === 'string'
       && typeof layer.method === 'string' && isError(layer.before) && isError(layer.after))
+    && (summary.judged === undefined || isJudged(summary.judged))
     && (summary.export === null || (isRecord(summary.export) && typeof summary.export.path === 'string'));
 }

@@ -5,10 +5,10 @@
  * Names in these messages come from untrusted files: they are shown as text, never as markup, and maps are arrays of pairs
  * or null-prototype records.
  */
-import type { WeightStatistics, FormatError, FormatSweep, JobProgress } from '../kernels/jobs/job';
+import type { EvaluateResult, FormatError, FormatSweep, JobProgress, SensitivityResult, WeightStatistics } from '../kernels/jobs/job';
 import type { Recipe } from '../kernels/recipe/recipe';
 
-export type { WeightStatistics, FormatError, JobProgress, Recipe };
+export type { EvaluateResult, FormatError, JobProgress, Recipe, SensitivityResult, WeightStatistics };
 
 export interface Range {
   readonly start: { readonly line: number; readonly character: number };
@@ -56,6 +56,7 @@ export interface ModelSummary {
   readonly checkpoint: string | null;
   readonly checkpointMessage: string | null;
   readonly recipe: string | null;
+  readonly data: NamedData;
   readonly measurements: 'none' | 'pending' | 'ready' | 'failed';
   readonly evidence: string;
   readonly layers: readonly LayerRow[];
@@ -80,6 +81,8 @@ export interface ReportData {
   readonly thresholdDb: number;
   readonly layers: readonly ReportLayer[];
   readonly metric: { readonly id: string; readonly title: string; readonly unit: string };
+  /** Metrics measured by running the model; absent until one was. */
+  readonly sensitivities?: readonly ReportSensitivity[];
   /** Optimal objective against size; `chosen` indexes `points`. */
   readonly curve: {
     readonly points: readonly { readonly bytes: number; readonly averageBits: number; readonly objective: number }[];
@@ -89,6 +92,19 @@ export interface ReportData {
   readonly totals: { readonly layers: number; readonly weights: number; readonly bytes: number; readonly bytesAfter: number | null; readonly averageBits: number | null };
   readonly unlinkedTensors: readonly string[];
   readonly notes: readonly string[];
+}
+/** What quantizing each layer did to the model's output, beside what the weights alone say. */
+export interface ReportSensitivity {
+  readonly metric: string;
+  readonly title: string;
+  readonly unit: string;
+  readonly formats: readonly string[];
+  /** By layer path: mean and standard error in each of the formats; null where it was not measured. */
+  readonly layers: readonly { readonly path: string; readonly values: readonly ({ readonly value: number; readonly stderr: number | null } | null)[] }[];
+  readonly samples: number;
+  readonly data: string;
+  /** Kendall's tau-b between the layers' order by each other metric and by this one, both in `formats[format]`; null when there is no order. */
+  readonly agreement: readonly { readonly metric: string; readonly title: string; readonly format: string; readonly tau: number | null }[];
 }
 export interface ReportLayer {
   readonly path: string;
@@ -164,6 +180,14 @@ export interface QuantizeLayerSummary {
   readonly bytesBefore: number;
   readonly seconds: number;
   readonly evidence: string;
+  readonly judged?: JudgedTrial;
+}
+
+/** The model's output before and after, where it was run on data. */
+export interface JudgedTrial {
+  readonly before: { readonly loss: number | null; readonly accuracy: number | null };
+  /** `kl`: divergence from the unquantized model in nats, of tasks with classes; `nsr`: noise to signal of the output. */
+  readonly after: { readonly loss: number | null; readonly accuracy: number | null; readonly kl: number | null; readonly nsr: number };
 }
 
 export interface TrialRequest extends ModelTarget {
@@ -187,6 +211,17 @@ export interface TrialSummary {
   readonly seconds: number;
   readonly evidence: string;
   readonly export: { readonly path: string; readonly bytes: number; readonly verifiedTensors: number; readonly sha256: string; readonly notes?: readonly string[] } | null;
+  readonly judged?: JudgedTrial;
+}
+
+/** Which data bitlens.json names for a model, as file names. */
+export interface NamedData { readonly task: string | null; readonly calibration: string | null; readonly evaluation: string | null }
+
+export interface EvaluateRequest extends ModelTarget { readonly samples?: number }
+export interface SensitivityRequest extends ModelTarget {
+  readonly metric?: string;
+  readonly formats?: readonly string[];
+  readonly samples?: number;
 }
 
 export interface CheckpointSummary {
@@ -258,6 +293,8 @@ export interface Requests {
   'bitlens/quantizeLayer': { params: QuantizeLayerRequest; result: QuantizeLayerSummary };
   'bitlens/writeRecipe': { params: ModelTarget & { path: string; format: string; method: string; recipe?: string }; result: { recipe: string } };
   'bitlens/trial': { params: TrialRequest; result: TrialSummary };
+  'bitlens/evaluate': { params: EvaluateRequest; result: EvaluateResult };
+  'bitlens/sensitivity': { params: SensitivityRequest; result: SensitivityResult };
   'bitlens/inspect': { params: { path: string }; result: CheckpointSummary };
   'bitlens/diff': { params: { path: string; other: string }; result: CheckpointDiff };
   'bitlens/tensorDetail': { params: { path: string; tensor: string }; result: TensorDetail };

@@ -6,7 +6,7 @@ import type { ModelTarget, QuantizeLayerSummary, TrialSummary } from '../../serv
 import type { Context } from '../context';
 import { folderOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
 import { pickFormat, pickLayer, pickMethod } from '../ui/picks';
-import { formatBytes, formatSqnr, oneLine } from '../ui/text';
+import { formatBytes, formatJudged, formatSqnr, oneLine } from '../ui/text';
 import { offer } from './command';
 import { askExport, runTrial } from './run-trial';
 
@@ -20,7 +20,7 @@ export async function quantizeLayer(context: Context, args: Arguments): Promise<
   if (layer === undefined) return undefined;
   const format = textOf(args, 'format') ?? await pickFormat(context, target, layer, `${title} ${oneLine(layer, 60)} (2/3)`);
   if (format === undefined) return undefined;
-  const method = textOf(args, 'method') ?? await pickMethod(context, `${title} ${oneLine(layer, 60)} (3/3)`);
+  const method = textOf(args, 'method') ?? await pickMethod(context, target, `${title} ${oneLine(layer, 60)} (3/3)`);
   if (method === undefined) return undefined;
 
   const result = await context.server.requestWithProgress(vscode.l10n.t('Quantizing {0} to {1}', oneLine(layer, 80), format),
@@ -38,7 +38,7 @@ function resultText(result: QuantizeLayerSummary): string {
   const gain = result.method === 'rtn' ? formatSqnr(result.after)
     : vscode.l10n.t('{0} by rounding to nearest, {1} by {2}', formatSqnr(result.before), formatSqnr(result.after), result.method);
   return vscode.l10n.t('{0} in {1}: {2}; {3} instead of {4}. {5}', oneLine(result.path, 80), result.format, gain,
-    formatBytes(result.after.bytes), formatBytes(result.bytesBefore), result.evidence);
+    formatBytes(result.after.bytes), formatBytes(result.bytesBefore), result.judged ? `${vscode.l10n.t('Of the model')}: ${formatJudged(result.judged)}. ${result.evidence}` : result.evidence);
 }
 
 /** A trial of one layer, so that the Trials view keeps what was tried. */
@@ -48,7 +48,7 @@ function asTrial(result: QuantizeLayerSummary): TrialSummary {
     title: `${result.path} · ${result.format} · ${result.method}`,
     layers: [{ path: result.path, format: result.format, method: result.method, before: result.before, after: result.after }],
     bytesBefore: result.bytesBefore, bytesAfter: result.after.bytes, averageBits: result.after.bitsPerWeight,
-    seconds: result.seconds, evidence: result.evidence, export: null,
+    seconds: result.seconds, evidence: result.evidence, export: null, ...(result.judged ? { judged: result.judged } : {}),
   };
 }
 

@@ -6,7 +6,7 @@ import type { Context } from '../context';
 import { Refusal } from '../errors';
 import { askWhereTo, folderOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
 import { pickFormat, pickLayout, pickMethod, type Layout } from '../ui/picks';
-import { formatAverageBits, formatBytes, formatCount, oneLine } from '../ui/text';
+import { formatAverageBits, formatBytes, formatCount, formatJudged, oneLine } from '../ui/text';
 import { offer } from './command';
 
 type Plan = Pick<TrialRequest, 'recipe' | 'format' | 'method'>;
@@ -46,9 +46,9 @@ export async function runTrial(context: Context, request: TrialRequest): Promise
   const summary = await context.server.requestWithProgress(title, 'bitlens/trial', request);
   await context.trials.add({ target: { uri: request.uri, ...(request.root && { root: request.root }) }, recipe: request.recipe ?? null, summary });
   const written = summary.export;
-  offer(vscode.l10n.t('{0}: {1} layers at {2} bits on average, {3} instead of {4}.{5} {6}', oneLine(summary.title, 80), formatCount(summary.layers.length),
+  offer(vscode.l10n.t('{0}: {1} layers at {2} bits on average, {3} instead of {4}.{5}{6} {7}', oneLine(summary.title, 80), formatCount(summary.layers.length),
     formatAverageBits(summary.averageBits), formatBytes(summary.bytesAfter), formatBytes(summary.bytesBefore),
-    written ? ` ${vscode.l10n.t('Wrote {0}, verified {1} tensors.', path.basename(written.path), formatCount(written.verifiedTensors))}` : '', summary.evidence), [
+    summary.judged ? ` ${oneLine(formatJudged(summary.judged))}.` : '', written ? ` ${vscode.l10n.t('Wrote {0}, verified {1} tensors.', path.basename(written.path), formatCount(written.verifiedTensors))}` : '', summary.evidence), [
     { title: vscode.l10n.t('Show Trial'), run: () => vscode.commands.executeCommand('bitlens.showTrial', { id: summary.id }) },
     ...(written ? [{ title: vscode.l10n.t('Inspect Checkpoint'), run: () => vscode.commands.executeCommand('bitlens.inspectCheckpoint', vscode.Uri.file(written.path)) }] : []),
   ]);
@@ -97,7 +97,7 @@ async function pickPlan(context: Context, target: ModelTarget): Promise<Plan | u
     return undefined;
   }
   const format = await pickFormat(context, target, undefined, title);
-  const method = format && await pickMethod(context, title);
+  const method = format && await pickMethod(context, target, title);
   return format && method ? { format, method } : undefined;
 }
 

@@ -4,25 +4,34 @@ import * as vscode from 'vscode';
 import type { AllocationSummary, ModelSummary } from '../../server/protocol';
 import type { Context } from '../context';
 import { askWhereTo, folderOf, numberOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
-import { formatAverageBits, formatBytes, parseSize } from '../ui/text';
+import { canRun } from '../ui/data';
+import { formatAverageBits, formatBytes, formatPercent, oneLine, parseSize } from '../ui/text';
 import { offer } from './command';
+
+/** No metric: the one that reads weights. */
+const WEIGHTS = '';
 
 type Budget = { readonly bits: number } | { readonly bytes: number };
 const SUGGESTED_BITS = [2.5, 3, 3.5, 4, 4.5, 5, 6, 8];
 
-/** Arguments: `{uri, root?, bits? | bytes?, out?}`; what is missing is asked for. */
+/** Arguments: `{uri, root?, bits? | bytes?, metric?, out?}`; what is missing is asked for. */
 export async function suggestAllocation(context: Context, args: Arguments): Promise<AllocationSummary | undefined> {
   requireTrust(vscode.l10n.t('Writing a recipe'));
   const target = targetOf(context, args);
   const folder = folderOf(target);
   const bits = numberOf(args, 'bits');
   const bytes = numberOf(args, 'bytes');
-  const budget = bits !== undefined ? { bits } : bytes !== undefined ? { bytes } : await pickBudget(await context.models.fetch(target));
+  const summary = await context.models.fetch(target);
+  const asked = bits === undefined && bytes === undefined;
+  const budget = bits !== undefined ? { bits } : bytes !== undefined ? { bytes } : await pickBudget(summary);
   if (!budget) return undefined;
+  // Who names a budget and no metric means the fast one.
+  const metric = textOf(args, 'metric') ?? (asked && canRun(summary.data) ? await pickEvidence(summary) : WEIGHTS);
+  if (metric === undefined) return undefined;
   const name = `${path.parse(vscode.Uri.parse(target.uri).fsPath).name}.recipe.json`;
   const out = textOf(args, 'out') ?? (await askWhereTo(vscode.l10n.t('Write Recipe'), vscode.Uri.joinPath(folder, name), { JSON: ['json'] }))?.fsPath;
   if (!out) return undefined;
-  const result = await context.server.requestWithProgress(vscode.l10n.t('Allocating bits'), 'bitlens/allocate', { ...target, ...budget, out });
+  const result = await context.server.requestWithProgress(vscode.l10n.t('Allocating bits'), 'bitlens/allocate', { ...target, ...budget, ...(metric === WEIGHTS ? {} : { metric }), out });
   const recipe = result.recipePath ?? out;
   await vscode.window.showTextDocument(vscode.Uri.file(recipe), { preview: false });
   offer(allocationText(result), [
@@ -43,8 +52,20 @@ export function allocationText(result: AllocationSummary): string {
       ? vscode.l10n.t('{0} % less error than {1} for all layers ({2}).', less.toFixed(1), uniform.format, formatBytes(uniform.bytes))
       : vscode.l10n.t('No better than {0} for all layers ({1}).', uniform.format, formatBytes(uniform.bytes)));
   }
+  const [own, ...rivals] = result.judgement?.recipes ?? [];
+  if (own) parts.push(vscode.l10n.t('On {0}: {1}.', oneLine(result.judgement!.data, 80), [own, ...rivals].map((recipe) => `${oneLine(recipe.title, 40)} ${recipe.accuracy !== null && result.judgement!.baseline.accuracy !== null ? formatPercent(recipe.accuracy) : recipe.loss !== null ? recipe.loss.toFixed(4) : recipe.nsr.toPrecision(3)}`).join(', ')));
   if (result.note) parts.push(result.note);
   return parts.join(' ');
+}
+
+/** What decides: the weights alone, or the model's output on data. */
+async function pickEvidence({ data }: ModelSummary): Promise<string | undefined> {
+  const runs = data.task === 'regression' || data.task === 'features' ? 'model-nsr' : 'kl';
+  const chosen = await vscode.window.showQuickPick([
+    { label: vscode.l10n.t('The model\'s output'), value: runs, detail: vscode.l10n.t('Runs the model on {0} with one layer quantized at a time, and judges the recipe beside others of its size. Minutes.', data.calibration ?? data.evaluation ?? '') },
+    { label: vscode.l10n.t('The weights alone'), value: WEIGHTS, detail: vscode.l10n.t('Error of each weight in each format. Seconds.') },
+  ], { title: vscode.l10n.t('Suggest Bit Allocation'), placeHolder: vscode.l10n.t('What layers are judged by') });
+  return chosen?.value;
 }
 
 async function pickBudget(summary: ModelSummary): Promise<Budget | undefined> {

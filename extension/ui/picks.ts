@@ -82,15 +82,32 @@ async function measurements(context: Context, target: ModelTarget, path: string 
   }
 }
 
-/** A post-training method from the registry. Does not ask when there is only one. */
-export async function pickMethod(context: Context, title: string): Promise<string | undefined> {
-  const methods: readonly MethodEntry[] = (await context.server.request('bitlens/methods', {})).filter((method) => method.kind === 'ptq');
+/** A post-training method from the registry; those that calibrate only where there is data to calibrate on. Does not ask when there is only one. */
+export async function pickMethod(context: Context, target: ModelTarget, title: string): Promise<string | undefined> {
+  const { data } = await context.models.fetch(target);
+  const calibrates = data.task !== null && data.calibration !== null;
+  const all = (await context.server.request('bitlens/methods', {})).filter((method) => method.kind === 'ptq');
+  const methods: readonly MethodEntry[] = all.filter(({ needs }) => needs === 'weights' || calibrates);
   if (methods.length === 0) throw new Refusal(vscode.l10n.t('The server offers no post-training quantization method.'));
-  if (methods.length === 1) return methods[0]!.id;
-  return pick(title, vscode.l10n.t('Quantization method'), methods.map((method) => ({
-    label: method.id, value: method.id, description: method.title,
-    detail: method.needs === 'weights' ? vscode.l10n.t('Needs the weights only') : vscode.l10n.t('Needs: {0}', method.needs),
-  })));
+  if (methods.length === 1 && all.length === 1) return methods[0]!.id;
+  const nameData = '\0name data';
+  const chosen = await pick<string>(title, vscode.l10n.t('Quantization method'), [
+    ...methods.map((method) => ({
+      label: method.id, value: method.id, description: method.title,
+      detail: method.needs === 'weights' ? vscode.l10n.t('Needs the weights only') : vscode.l10n.t('Calibrates on {0}', data.calibration ?? ''),
+    })),
+    ...(methods.length < all.length ? [{ label: vscode.l10n.t('Name data to calibrate on…'), value: nameData, alwaysShow: true,
+      detail: vscode.l10n.t('For {0}', all.filter((method) => !methods.includes(method)).map(({ id }) => id).join(', ')) }] : []),
+  ]);
+  if (chosen !== nameData) return chosen;
+  await vscode.commands.executeCommand('bitlens.nameData', { ...target, use: 'calibration' });
+  return undefined;
+}
+
+/** A metric that runs the model. */
+export async function pickMeasuredMetric(context: Context, title: string): Promise<string | undefined> {
+  const metrics = (await context.server.request('bitlens/methods', {})).filter(({ kind, needs }) => kind === 'sensitivity' && needs !== 'weights');
+  return pick(title, vscode.l10n.t('What is measured'), metrics.map(({ id, title: description }) => ({ label: id, value: id, description })));
 }
 
 export type Layout = 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';

@@ -1,5 +1,5 @@
 /** Numbers and names as text for people. Names come from untrusted files and are only ever shown as text. */
-import type { FormatError } from '../../server/protocol';
+import type { FormatError, JudgedTrial } from '../../server/protocol';
 
 /** Decimal units, as on the box of the storage: 1 kB is 1000 bytes. */
 export function formatBytes(bytes: number): string {
@@ -22,6 +22,18 @@ export function formatBits(bits: number): string {
 /** An average over layers: two digits, since more would say nothing. */
 export function formatAverageBits(bits: number): string {
   return bits.toFixed(2);
+}
+
+/** A share with two digits after the point: accuracies of thousands of samples are that exact. */
+export function formatPercent(share: number): string {
+  return `${(share * 100).toFixed(2)} %`;
+}
+
+/** What quantizing did to the model's output, shortest first: accuracy of classifiers, loss, divergence, else noise. */
+export function formatJudged({ before, after }: JudgedTrial): string {
+  if (before.loss === null || after.loss === null) return after.kl === null ? `noise/signal ${after.nsr.toPrecision(3)}` : `KL ${after.kl.toPrecision(3)}`;
+  const accuracy = before.accuracy !== null && after.accuracy !== null ? `accuracy ${formatPercent(before.accuracy)} → ${formatPercent(after.accuracy)}, ` : '';
+  return `${accuracy}loss ${before.loss.toFixed(4)} → ${after.loss.toFixed(4)}${after.kl === null ? '' : `, KL ${after.kl.toPrecision(3)}`}`;
 }
 
 /** SQNR with its unit; an error of exactly zero has no finite SQNR. */

@@ -1,9 +1,10 @@
 /** The Trials view: what was tried in this workspace, newest first, with each layer before and after. */
 import path from 'node:path';
 import * as vscode from 'vscode';
+import type { JudgedTrial } from '../../server/protocol';
 import type { Context } from '../context';
 import type { StoredTrial } from '../trial-store';
-import { formatAverageBits, formatBytes, formatCount, formatSqnr, oneLine } from '../ui/text';
+import { formatAverageBits, formatBytes, formatCount, formatJudged, formatPercent, formatSqnr, oneLine } from '../ui/text';
 
 export type TrialNode =
   /** `id` is what the item's commands are called with. */
@@ -55,20 +56,29 @@ function trialItem({ summary }: StoredTrial): vscode.TreeItem {
   item.id = summary.id;
   item.contextValue = summary.export ? 'trial exported' : 'trial';
   item.iconPath = new vscode.ThemeIcon('beaker');
-  item.description = [`${formatAverageBits(summary.averageBits)} bits`, `${formatBytes(summary.bytesBefore)} → ${formatBytes(summary.bytesAfter)}`,
+  item.description = [judgedShort(summary.judged), `${formatAverageBits(summary.averageBits)} bits`, `${formatBytes(summary.bytesBefore)} → ${formatBytes(summary.bytesAfter)}`,
     Number.isNaN(started.valueOf()) ? '' : started.toLocaleTimeString()].filter(Boolean).join(' · ');
-  item.tooltip = [oneLine(summary.title), oneLine(summary.evidence, 400), `${summary.layers.length} layers in ${summary.seconds.toFixed(1)} s`, Number.isNaN(started.valueOf()) ? '' : started.toLocaleString()].filter(Boolean).join('\n');
+  item.tooltip = [oneLine(summary.title), summary.judged ? formatJudged(summary.judged) : '', oneLine(summary.evidence, 400), `${summary.layers.length} layers in ${summary.seconds.toFixed(1)} s`, Number.isNaN(started.valueOf()) ? '' : started.toLocaleString()].filter(Boolean).join('\n');
   item.accessibilityInformation = { label: `${oneLine(summary.title)}, ${item.description}` };
   return item;
 }
 
+/** The figure that trials are compared by. */
+function judgedShort(judged: JudgedTrial | undefined): string {
+  if (!judged) return '';
+  const { accuracy, loss, kl, nsr } = judged.after;
+  if (accuracy !== null && judged.before.accuracy !== null) return formatPercent(accuracy);
+  return loss !== null ? `loss ${loss.toFixed(4)}` : kl !== null ? `KL ${kl.toPrecision(3)}` : `noise/signal ${nsr.toPrecision(3)}`;
+}
+
 function facts({ summary, target, recipe }: StoredTrial): TrialNode[] {
-  const nodes: TrialNode[] = [{ kind: 'fact', label: vscode.l10n.t('Evidence'), description: oneLine(summary.evidence, 400), icon: 'info' }];
+  const judged: TrialNode[] = summary.judged ? [{ kind: 'fact', label: vscode.l10n.t('Output'), description: formatJudged(summary.judged), icon: 'pulse' }] : [];
+  const nodes: TrialNode[] = [...judged, { kind: 'fact', label: vscode.l10n.t('Evidence'), description: oneLine(summary.evidence, 400), icon: 'info' }];
   if (recipe) {
     nodes.push({ kind: 'fact', label: vscode.l10n.t('Recipe'), description: vscode.workspace.asRelativePath(recipe), icon: 'json',
       command: { command: 'vscode.open', title: vscode.l10n.t('Open Recipe'), arguments: [vscode.Uri.file(recipe)] } });
   }
-  nodes.push({ kind: 'fact', label: vscode.l10n.t('Model'), description: vscode.workspace.asRelativePath(vscode.Uri.parse(target.uri)), icon: 'file-code',
+  nodes.push({ kind: 'fact', label: vscode.l10n.t('Source'), description: vscode.workspace.asRelativePath(vscode.Uri.parse(target.uri)), icon: 'file-code',
     command: { command: 'vscode.open', title: vscode.l10n.t('Open Model'), arguments: [vscode.Uri.parse(target.uri)] } });
   if (summary.export) {
     const { path: file, bytes, verifiedTensors } = summary.export;

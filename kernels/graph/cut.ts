@@ -35,10 +35,24 @@ export function downstream(graph: Graph, sources: Iterable<string>): Set<string>
   return found;
 }
 
+/** Operators that look at the shape of their input only. */
+const SHAPES_ONLY = new Set(['Shape', 'Size']);
+
+/**
+ * Names of all values that the data in the graph's inputs reaches. The others follow from weights and shapes: they are cheaper
+ * computed again than handed over, and a runtime that knows the shapes computes them once and for all.
+ */
+export function movingValues({ nodes, inputs }: Pick<Graph, 'nodes' | 'inputs'>): Set<string> {
+  const found = new Set(inputs.map(({ name }) => name));
+  for (const node of nodes) if (!SHAPES_ONLY.has(node.op) && node.inputs.some((input) => found.has(input))) node.outputs.forEach((output) => found.add(output));
+  return found;
+}
+
 /** What must be handed over so that `outputs` can be computed anew after `sources` changed: values that do not depend on them. */
 export function borderOf(graph: Graph, sources: Iterable<string>, outputs: readonly string[]): string[] {
   const changed = new Set(sources);
   const after = downstream(graph, changed);
+  const moving = movingValues(graph);
   const needed = new Set(outputs.filter((name) => after.has(name)));
   const weights = new Set(graph.initializers.map(({ name }) => name));
   const border = new Set<string>(outputs.filter((name) => !after.has(name)));
@@ -46,11 +60,21 @@ export function borderOf(graph: Graph, sources: Iterable<string>, outputs: reado
     if (!node.outputs.some((output) => needed.has(output))) continue;
     for (const input of node.inputs) {
       if (input === '') continue;
-      if (after.has(input)) needed.add(input);
+      if (after.has(input) || !(moving.has(input) || weights.has(input))) needed.add(input);
       else if (!weights.has(input)) border.add(input);
     }
   }
   return [...border];
+}
+
+/** Moving values among these, and those whose shapes the others follow from. */
+export function movingSources(graph: Graph, names: Iterable<string>, moving: ReadonlySet<string>): Set<string> {
+  const needed = new Set(names);
+  for (const node of [...graph.nodes].reverse()) {
+    if (!node.outputs.some((output) => needed.has(output) && !moving.has(output))) continue;
+    for (const input of node.inputs) needed.add(input);
+  }
+  return new Set([...needed].filter((name) => moving.has(name)));
 }
 
 /** Initializers that hold a tensor of the checkpoint. */

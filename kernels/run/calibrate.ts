@@ -5,7 +5,7 @@
  * already quantized, give, so that later layers make up for earlier ones; values between two layers are computed once and kept.
  */
 import type { WeightLayout } from '../formats/blocks';
-import { downstream, subgraph } from '../graph/cut';
+import { movingSources, movingValues, subgraph } from '../graph/cut';
 import type { Graph } from '../graph/graph';
 import type { LayerInputs } from '../methods/method';
 import type { Feed } from './feed';
@@ -43,14 +43,21 @@ export interface CalibrateOptions {
 }
 
 /** Layers in the order in which they run, with the places where their inputs can be seen. */
-interface Planned { readonly layer: CalibratedLayer; readonly sites: readonly LayerSite[]; readonly first: number }
+interface Planned {
+  readonly layer: CalibratedLayer;
+  /** Where it multiplies something. */
+  readonly sites: readonly LayerSite[];
+  /** The first node that uses it, also as a lookup; `uses` counts both. */
+  readonly first: number;
+  readonly uses: number;
+}
 
 /** @throws Error when the moments of a single layer need more memory than there is. */
 export async function calibrate(model: PreparedModel, feed: Feed, indices: readonly number[], layers: readonly CalibratedLayer[], options: CalibrateOptions): Promise<void> {
   const planned = layers.map((layer): Planned => {
     const all = sitesOf(model.graph, layer.tensor);
     const sites = all.filter(({ kind, node }) => kind !== 'lookup' && fits(layer, kind === 'linear' ? 1 : groupsOf({ kind, node } as LayerSite)));
-    return { layer, sites, first: all[0]?.at ?? Infinity };
+    return { layer, sites, first: all[0]?.at ?? Infinity, uses: all.length };
   }).sort((a, b) => a.first - b.first);
   for (const { layer, sites } of planned) {
     const bytes = sites.length === 0 ? 0 : momentBytes(layer, sites[0]!);
@@ -100,21 +107,21 @@ async function inSequence(model: PreparedModel, feed: Feed, indices: readonly nu
   const replaced = new Map<string, Float32Array>();
   const done = async (layer: CalibratedLayer, inputs: LayerInputs | null): Promise<void> => { replaced.set(layer.tensor, await options.quantize(layer, inputs)); };
   // A weight that is used in several places is met before all its inputs are known: it sees those of the unquantized model.
-  const shared = planned.filter(({ sites }) => sites.length > 1);
+  const shared = planned.filter(({ sites, uses }) => sites.length > 0 && uses > 1);
   const early = new Map<string, LayerInputs | null>();
   for (const each of shared) {
     const sums = new MomentSums(each.layer.layout, groupsOf(each.sites[0]!));
     await gather(model, feed, batches, [each], [sums], [...new Set(each.sites.map(({ input }) => input))], { ...options, step: () => options.step(0, 1) });
     early.set(each.layer.tensor, sums.inputs());
   }
-  const moving = downstream(graph, graph.inputs.map(({ name }) => name));
+  const moving = movingValues(graph);
   const state = batches.map((batch) => feed.inputs(batch));
   // What the unquantized model gives at the same places.
   const clean = batches.map((batch) => feed.inputs(batch));
   const moments = new MomentModels(indices.length, options.threads, true);
   try {
-    for (const [index, { layer, sites, first }] of planned.entries()) {
-      if (sites.length !== 1) { await done(layer, early.get(layer.tensor) ?? null); continue; }
+    for (const [index, { layer, sites, first, uses }] of planned.entries()) {
+      if (sites.length !== 1 || uses !== 1) { await done(layer, early.get(layer.tensor) ?? null); continue; }
       const site = sites[0]!;
       const live = liveAt(graph, first, moving, site.input);
       const have = [...state[0]!.keys()];
@@ -141,11 +148,11 @@ async function inSequence(model: PreparedModel, feed: Feed, indices: readonly nu
   } finally { await moments.close(); }
 }
 
-/** Values that are there before node `at` and needed from it on. Those that depend on weights alone are computed again. */
+/** Values that are there before node `at` and needed from it on. Those that follow from weights and shapes are computed again. */
 function liveAt(graph: Graph, at: number, moving: ReadonlySet<string>, extra: string): string[] {
   const made = new Set([...graph.inputs.map(({ name }) => name), ...graph.nodes.slice(0, at).flatMap(({ outputs }) => outputs)]);
-  const read = new Set([extra, ...graph.nodes.slice(at).flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ name }) => name)]);
-  return [...made].filter((name) => read.has(name) && moving.has(name));
+  const read = movingSources(graph, [extra, ...graph.nodes.slice(at).flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ name }) => name)], moving);
+  return [...made].filter((name) => read.has(name));
 }
 
 function byMemory(planned: readonly Planned[], memory: number): Planned[][] {

@@ -1,4 +1,5 @@
 /** Runs a model in onnxruntime: named arrays in, named arrays out. */
+import { movingValues } from '../graph/cut';
 import type { OnnxType } from '../graph/onnx-types';
 import { encodeOnnx, type OnnxModel } from '../graph/write-onnx';
 import { loadRuntime, type RuntimeSession } from './onnx-runtime';
@@ -25,14 +26,19 @@ export interface RunningModel {
  */
 export async function startModel(model: OnnxModel, threads = 0): Promise<RunningModel> {
   const runtime = loadRuntime();
-  const session: RuntimeSession = await runtime.InferenceSession.create(await encodeOnnx(model), { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false });
+  // Outputs that no input's values reach: onnxruntime computes them once, in memory that goes with the session, so they are copied;
+  // and its extended optimizations are left out, which crash where such values are outputs beside others (1.30).
+  const moving = movingValues(model);
+  const folded = new Set(model.outputs.flatMap(({ name }) => (moving.has(name) ? [] : [name])));
+  const session: RuntimeSession = await runtime.InferenceSession.create(await encodeOnnx(model), { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) });
   return {
     async run(inputs) {
       const feeds = Object.fromEntries([...inputs].map(([name, { type, shape, data }]) => [name, new runtime.Tensor(RUNTIME_NAMES[type] ?? type, data, shape)]));
       const results = await session.run(feeds);
       return new Map(Object.entries(results).map(([name, tensor]) => {
         const type = (Object.keys(RUNTIME_NAMES) as OnnxType[]).find((each) => RUNTIME_NAMES[each] === tensor.type) ?? 'F32';
-        return [name, { type, shape: tensor.dims, data: tensor.data as ArrayData }];
+        const data = tensor.data as ArrayData;
+        return [name, { type, shape: tensor.dims, data: folded.has(name) ? data.slice() : data }];
       }));
     },
     close: () => session.release(),

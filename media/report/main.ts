@@ -13,6 +13,7 @@ import { heatMap } from './heat-map';
 import { layerDetail } from './layer-detail';
 import { layerTable, shownError } from './layer-table';
 import { isReport, readMessage } from './messages';
+import { sensitivities } from './sensitivities';
 import { findHost, restore } from './view-state';
 
 const host = findHost();
@@ -111,6 +112,7 @@ function draw(): void {
         h('p', { class: 'legend' }, h('span', {}, 'SQNR in dB, measured on the weights:'), h('span', {}, '8', h('span', { class: 'ramp', 'aria-hidden': 'true' }), '40'), h('span', {}, `▾ below ${data.thresholdDb} dB`), h('span', {}, '● chosen')),
         filter),
       heat),
+    sensitivities(data, open),
     h('section', { 'aria-labelledby': 'curve-title' }, h('h2', { id: 'curve-title' }, 'Size against error'),
       h('p', { class: 'dim' }, `${data.metric.title} (${data.metric.unit}), summed over the layers; lower is better.`), curve(data)),
     h('section', { id: 'layer', 'aria-labelledby': 'layer-title' }, h('h2', { id: 'layer-title', tabindex: -1 }, 'One layer'), detail),

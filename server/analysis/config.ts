@@ -1,24 +1,14 @@
 /** bitlens.json: which class of which file belongs to which checkpoint, and which data it is judged on. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import type { DatasetSpec, Preprocess, Task } from '../../kernels/data/data';
 import { JsonValue, readJsonFile } from './json-reader';
 
 export const CONFIG_NAME = 'bitlens.json';
-export const TASKS = ['classification', 'language-model', 'regression', 'features'] as const;
-export type Task = (typeof TASKS)[number];
-
-/** Arrays a model is calibrated or evaluated on; absolute paths of .npy files. */
-export interface DataSource {
-  readonly inputs: string;
-  readonly labels?: string;
-}
-export interface Preprocess {
-  readonly scale?: number;
-  readonly mean?: readonly number[];
-  readonly std?: readonly number[];
-  /** Order of the dimensions in `inputs`; the model is given NCHW. */
-  readonly layout?: 'NCHW' | 'NHWC';
-}
+export const TASKS = ['classification', 'language-model', 'regression', 'features'] as const satisfies readonly Task[];
+export type { Preprocess, Task };
+/** Arrays a model is calibrated or evaluated on; absolute paths. */
+export type DataSource = Omit<DatasetSpec, 'preprocess'>;
 
 /** One entry of `models`, paths made absolute. */
 export interface ModelEntry {

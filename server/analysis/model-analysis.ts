@@ -1,6 +1,6 @@
 /** What is known about one model at one moment: source, checkpoint, layers, measurements, recipe. Plain and immutable. */
 import type { Checkpoint, CheckpointProblem } from '../../kernels/checkpoint/checkpoint';
-import type { WeightScan } from '../../kernels/jobs/job';
+import type { SensitivityResult, WeightScan } from '../../kernels/jobs/job';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import type { LinkResult } from '../linking/layer';
 import type { TraceResult } from '../trace/trace';
@@ -38,6 +38,8 @@ export interface ModelAnalysis {
   readonly checkpointReason?: string;
   /** Constructor arguments the root was built with, and where they come from; absent when it was built as it stands. */
   readonly rootArguments?: { readonly values: Readonly<Record<string, unknown>>; readonly from: string };
+  /** What running the model with layers quantized has shown, the newest last; absent until it was run. */
+  readonly sensitivities?: readonly SensitivityResult[];
   /** Forward as a graph, when it was traced. */
   readonly traced?: TraceResult;
   /** The bitlens.json that names the model. */

@@ -37,6 +37,9 @@ export interface ModelTrialRequest extends RunRequest {
 
 const SEED = 0;
 
+/** The source cannot be followed to a graph: what needs no run can still be done. */
+export class CannotRun extends UserError {}
+
 export class Running {
   constructor(private readonly kernel: KernelPort, private readonly python: PythonPort) {}
 
@@ -52,7 +55,7 @@ export class Running {
     const { graph, stopped } = await traceAnalysis(this.python, analysis, { data });
     if (stopped) {
       const where = stopped.span ? `${stopped.span.file}:${stopped.span.startLine + 1}: ` : '';
-      throw new UserError(`the model cannot be run, because its forward cannot be followed to the end: ${where}${stopped.reason}. "bitlens trace" shows how far it comes`);
+      throw new CannotRun(`the model cannot be run, because its forward cannot be followed to the end: ${where}${stopped.reason}. "bitlens trace" shows how far it comes`);
     }
     return graph;
   }

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
-import { JobCancelled, type ConvertParams, type ConvertResult, type JobProgress, type OnnxResult, type WeightScan } from '../../kernels/jobs/job';
+import { JobCancelled, type ConvertParams, type ConvertResult, type EvaluateResult, type JobProgress, type OnnxResult, type QuantizeResult, type SensitivityResult, type TrialResult, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import { listedFormats } from '../../kernels/formats/registry';
@@ -27,12 +27,13 @@ import { ModelFinder, type AnalyseOptions } from './model-finder';
 import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { ruleSettingsOf, summaryOf } from './summary';
-import { Running } from './running';
-import { planFormat, planRecipe, runPlan, selectLayers, trialSummary, type TrialPlan } from './trial';
+import { CannotRun, Running } from './running';
+import { SensitivityCache } from './sensitivity-cache';
+import { judgedOf, modelTrialSummary, planFormat, planRecipe, runPlan, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
-import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, measuredMetricNamed, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
+import { allocatorNamed, DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, DEFAULT_METHOD, isMeasuredMetric, measuredMetricNamed, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
 
 export type { AnalyseOptions } from './model-finder';
 
@@ -62,7 +63,19 @@ export interface AllocateOptions extends Budget {
   /** Where the recipe is written; not written when absent. */
   readonly out?: string;
 }
+export interface DataOptions {
+  /** What bitlens.json names when absent. */
+  readonly data?: ModelData;
+  readonly samples?: number;
+}
+export interface SensitivityOptions extends DataOptions {
+  readonly metric?: string;
+  readonly formats?: readonly string[];
+  readonly layers?: readonly Layer[];
+}
 export interface TrialOptions {
+  /** Runs the model before and after on this; weights alone are measured when absent. */
+  readonly data?: ModelData;
   readonly recipe?: string;
   readonly format?: string;
   readonly method?: string;
@@ -96,6 +109,7 @@ export class AnalysisService {
   private readonly checkpoints: CheckpointCache;
   private readonly measurements: MeasurementCache;
   private readonly details = new Map<string, LayerDetail>();
+  private readonly sensitivities = new SensitivityCache();
   private readonly finder: ModelFinder;
 
   constructor(private readonly options: AnalysisOptions) {
@@ -126,7 +140,7 @@ export class AnalysisService {
    */
   async analyse(file: string, options: AnalyseOptions = {}): Promise<ModelAnalysis> {
     const analysis = await this.finder.find(path.resolve(file), this.settings, options);
-    return { ...analysis, measurements: this.knownMeasurements(analysis) };
+    return { ...analysis, measurements: this.knownMeasurements(analysis), sensitivities: this.sensitivities.of(analysis) };
   }
 
   /** Formats that are measured: those of the settings, the target format, and those the recipe gives. */
@@ -198,6 +212,28 @@ export class AnalysisService {
     return new Running(this.options.kernel, this.options.python);
   }
 
+  /** Runs the model as it is on its evaluation data. @throws UserError without data, or when the source cannot be followed */
+  async evaluate(analysis: ModelAnalysis, request: DataOptions = {}, options: RunOptions = {}): Promise<EvaluateResult> {
+    requireModel(analysis);
+    return this.running.evaluate(analysis, { data: request.data ?? modelData(analysis), ...(request.samples === undefined ? {} : { samples: request.samples }) }, options);
+  }
+
+  /**
+   * Measures what quantizing each layer does to the model's output; hovers and reports show it from then on.
+   * @throws UserError without data, or when the source cannot be followed
+   */
+  async sensitivity(analysis: ModelAnalysis, request: SensitivityOptions = {}, options: RunOptions = {}): Promise<SensitivityResult> {
+    requireModel(analysis);
+    const data = request.data ?? modelData(analysis);
+    const metric = measuredMetricNamed(request.metric ?? defaultMeasuredMetric(data.task));
+    const formats = request.formats ? userFormats(request.formats) : [...DEFAULT_FORMATS_MEASURED];
+    const result = await this.running.sensitivity(analysis, {
+      data, metric: metric.id, formats, ...(request.samples === undefined ? {} : { samples: request.samples }), ...(request.layers ? { layers: request.layers } : {}),
+    }, options);
+    this.sensitivities.add(analysis, result);
+    return result;
+  }
+
   /** Findings of every rule, with the user's thresholds and severities. Suppression comments are applied by the caller's face. */
   findings(analysis: ModelAnalysis): Finding[] {
     return this.options.runRules(analysis, ruleSettingsOf(this.settings));
@@ -236,6 +272,7 @@ export class AnalysisService {
       budget: request.drop === undefined ? request : null, drop: request.drop ?? null,
     }, options);
     const { sensitivity, allocation, budget, judgement, notes } = measured;
+    this.sensitivities.add(done, sensitivity);
     const evidence = `${metric.title}: layers rounded to nearest one by one on ${sensitivity.samples} samples of ${sensitivity.data}; recipes judged on ${judgement.samples} samples of ${judgement.data}`;
     return { ...await finish(allocation, recipeOf(done, allocation, metric.id, budget, evidence, folder), notes), judgement };
   }
@@ -247,19 +284,21 @@ export class AnalysisService {
   }
 
   /** Puts one layer through a method and compares with round-to-nearest. Writes nothing. */
-  async quantizeLayer(analysis: ModelAnalysis, request: { path: string; format: string; method?: string }, options: RunOptions = {}): Promise<QuantizeLayerSummary> {
+  async quantizeLayer(analysis: ModelAnalysis, request: { path: string; format: string; method?: string; data?: ModelData }, options: RunOptions = {}): Promise<QuantizeLayerSummary> {
     requireModel(analysis);
     const method = methodNamed(request.method);
     const [layer, ...more] = selectLayers(analysis.link!, [request.path]);
     if (more.length > 0) throw new UserError(`${JSON.stringify(request.path)} has ${more.length + 1} weights; name one of ${[layer!, ...more].slice(0, 4).map((each) => each.path).join(', ')}`);
     const plan = planFormat([layer!], userFormats([request.format])[0]!, method.id, true);
-    const result = await runPlan(this.options.kernel, analysis, plan, null, options);
+    const result: QuantizeResult | TrialResult = request.data ? await this.running.trial(analysis, { data: request.data, plan, sequential: true }, options) : await runPlan(this.options.kernel, analysis, plan, null, options);
     const done = result.layers.find((each) => each.key === layer!.path);
     if (!done) throw new Error('the kernel process left the layer out of its answer');
+    const judged = 'calibration' in result ? judgedOf(result) : null;
     return {
       path: layer!.path, format: done.format, method: done.method, before: done.before, after: done.after,
       bytesBefore: layer!.weight!.info!.bytes, seconds: result.seconds,
-      evidence: `Measured on the weights of this layer in ${path.basename(analysis.checkpoint!.path)}; the model was not run`,
+      evidence: judged ? judged.evidence : `Measured on the weights of this layer in ${path.basename(analysis.checkpoint!.path)}; the model was not run`,
+      ...(judged ? { judged: judged.judged } : {}),
     };
   }
 
@@ -277,7 +316,14 @@ export class AnalysisService {
     if (target && analysis.checkpoint!.files.some((file) => path.resolve(file.path) === target.path)) {
       throw new UserError(`${target.path} is the checkpoint that is read; write the result to another path`);
     }
-    return trialSummary(analysis, plan, await runPlan(this.options.kernel, analysis, plan, target, options), startedAt);
+    const weightsOnly = async (made: TrialPlan): Promise<TrialSummary> => trialSummary(analysis, made, await runPlan(this.options.kernel, analysis, made, target, options), startedAt);
+    if (!request.data) return weightsOnly(plan);
+    try {
+      return modelTrialSummary(plan, await this.running.trial(analysis, { data: request.data, plan, sequential: true, ...(target ? { export: target } : {}) }, options), startedAt);
+    } catch (error) {
+      if (!(error instanceof CannotRun) || plan.layers.some(({ method }) => methodNamed(method).needs !== 'weights')) throw error;
+      return weightsOnly({ ...plan, notes: [...plan.notes, error.message] });
+    }
   }
 
   /** What a trial would do: a format and a method for each layer. @throws UserError */

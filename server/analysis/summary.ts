@@ -1,4 +1,5 @@
 /** A model as the editor's views show it: rows of plain data. */
+import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { elementCount, shownDtype } from '../../kernels/checkpoint/checkpoint';
 import { schemeOf, type Recipe } from '../../kernels/recipe/recipe';
@@ -75,6 +76,7 @@ export function summaryOf(analysis: ModelAnalysis, settings: Settings, findings:
     checkpoint: analysis.checkpointPath,
     checkpointMessage: checkpointError ? `${checkpointError.message}. ${checkpointError.fix}` : checkpoint ? null : analysis.checkpointReason ?? null,
     recipe: analysis.recipePath,
+    data: namedData(analysis),
     measurements: measurements.state,
     evidence,
     layers: rows,
@@ -102,3 +104,8 @@ export const ruleSettingsOf = (settings: Settings) => ({
 });
 
 export const recipeFormat = (recipe: Recipe | null, path: string): string | null => (recipe ? schemeOf(recipe, path).weights : null);
+
+function namedData({ entry }: ModelAnalysis): ModelSummary['data'] {
+  const name = (spec: { readonly inputs: string } | undefined): string | null => (spec ? path.basename(spec.inputs) : null);
+  return { task: entry?.task ?? null, calibration: name(entry?.data?.calibration), evaluation: name(entry?.data?.evaluation) };
+}

@@ -1,10 +1,10 @@
 /** PTQ trials: a recipe, or one format, put through a method in the kernel, and exported when asked. */
 import path from 'node:path';
-import type { QuantizeResult, QuantizeTask } from '../../kernels/jobs/job';
+import type { QuantizeResult, QuantizeTask, TrialResult } from '../../kernels/jobs/job';
 import { schemeOf, type Recipe } from '../../kernels/recipe/recipe';
 import type { Layer, LinkResult } from '../linking/layer';
 import { weightLayers } from '../linking/link';
-import type { TrialSummary } from '../protocol';
+import type { JudgedTrial, TrialSummary } from '../protocol';
 import { specOf } from './measurements';
 import type { ModelAnalysis } from './model-analysis';
 import type { KernelPort, RunOptions } from './ports';
@@ -127,7 +127,7 @@ export function planTasks(analysis: ModelAnalysis, plan: TrialPlan, target: Tria
 }
 
 /** One sentence about the layers that stay as they are stored, at most three of them by name. */
-function keptNotes({ kept = [] }: QuantizeResult): string[] {
+function keptNotes({ kept = [] }: Pick<QuantizeResult, 'kept'>): string[] {
   const own = kept.filter(({ key }) => !key.includes('\0'));
   if (own.length === 0) return [];
   const shown = own.slice(0, 3).map(({ key, reason }) => `${key} (${reason})`).join(', ');
@@ -137,6 +137,24 @@ function keptNotes({ kept = [] }: QuantizeResult): string[] {
 let trials = 0;
 
 export function trialSummary(analysis: ModelAnalysis, plan: TrialPlan, result: QuantizeResult, startedAt: Date): TrialSummary {
+  return summaryOf(plan, result, startedAt, (layers) => `Measured on the weights of ${path.basename(analysis.checkpoint!.path)}: ${layers} layers quantized and decoded again; the model was not run`);
+}
+
+/** Of a trial that ran the model. */
+export function modelTrialSummary(plan: TrialPlan, result: TrialResult, startedAt: Date): TrialSummary {
+  const { evidence, judged } = judgedOf(result);
+  return { ...summaryOf(plan, result, startedAt, () => [evidence, ...result.notes].join('; ')), judged };
+}
+
+/** What the model's output said, and on which data. */
+export function judgedOf({ before, after, samples, data, calibration }: TrialResult): { evidence: string; judged: JudgedTrial } {
+  return {
+    judged: { before: { loss: before.loss, accuracy: before.accuracy }, after: { loss: after.loss, accuracy: after.accuracy, kl: after.kl, nsr: after.nsr } },
+    evidence: `The model ran on ${samples} samples of ${data}${calibration ? `; calibrated on ${calibration.samples} samples of ${calibration.data}` : ''}`,
+  };
+}
+
+function summaryOf(plan: TrialPlan, result: Pick<QuantizeResult, 'layers' | 'kept' | 'seconds' | 'export'>, startedAt: Date, evidenceOf: (layers: number) => string): TrialSummary {
   const byKey = new Map(result.layers.map((layer) => [layer.key, layer]));
   const layers = plan.layers.flatMap(({ layer }) => {
     const done = byKey.get(layer.path);
@@ -146,7 +164,7 @@ export function trialSummary(analysis: ModelAnalysis, plan: TrialPlan, result: Q
   const weights = layers.reduce((sum, { stored }) => sum + stored.shape.reduce((a, b) => a * b, 1), 0);
   const bits = layers.reduce((sum, { after, stored }) => sum + after.bitsPerWeight * stored.shape.reduce((a, b) => a * b, 1), 0);
   trials += 1;
-  const evidence = [`Measured on the weights of ${path.basename(analysis.checkpoint!.path)}: ${layers.length} layers quantized and decoded again; the model was not run`, ...keptNotes(result), ...plan.notes].join('; ');
+  const evidence = [evidenceOf(layers.length), ...keptNotes(result), ...plan.notes].join('; ');
   return {
     id: `${startedAt.toISOString().replace(/[:.]/g, '-')}-${trials}`,
     startedAt: startedAt.toISOString(),

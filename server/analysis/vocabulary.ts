@@ -27,6 +27,8 @@ export const DEFAULT_METRIC = 'weight-nsr';
 export const DEFAULT_METHOD = 'rtn';
 /** Of metrics that run the model. */
 export const DEFAULT_MEASURED_METRIC = 'kl';
+/** The metric of a task that names none: outputs that are no distributions are compared by their noise. */
+export const defaultMeasuredMetric = (task: string | null): string => (task === 'regression' || task === 'features' ? 'model-nsr' : DEFAULT_MEASURED_METRIC);
 /** Formats that are measured on data when none is named: two to eight bits per output channel. */
 export const DEFAULT_FORMATS_MEASURED = ['int2-sym-channel', 'int3-sym-channel', 'int4-sym-channel', 'int6-sym-channel', 'int8-sym-channel'];
 /** Method of a trial that names none. */

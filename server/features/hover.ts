@@ -2,6 +2,7 @@
 import type { FormatError, WeightScan } from '../../kernels/jobs/job';
 import { elementCount, shownDtype } from '../../kernels/checkpoint/checkpoint';
 import type { ModelAnalysis } from '../analysis/model-analysis';
+import { method } from '../../kernels/methods/registry';
 import { paretoSet } from '../../kernels/formats/pareto';
 import { shownFormat } from '../analysis/summary';
 import type { Layer } from '../linking/layer';
@@ -109,6 +110,22 @@ function statistics(scans: readonly WeightScan[]): string | null {
   ].join(' · ');
 }
 
+/** What quantizing the layers one by one did to the model's output: the largest over the layers, of the newest measurement. */
+function measuredEffect(analysis: ModelAnalysis, layers: readonly Layer[]): string | null {
+  const result = analysis.sensitivities?.at(-1);
+  if (!result) return null;
+  const paths = new Set(layers.map((layer) => layer.tiedTo ?? layer.path));
+  const own = result.layers.filter(({ key }) => paths.has(key));
+  if (own.length === 0) return null;
+  const small = (value: number): string => (value === 0 ? '0' : Math.abs(value) < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(3))));
+  const each = Object.keys(own[0]!.formats).map((format) => {
+    const worst = own.reduce((most, layer) => (layer.formats[format]!.value > most.formats[format]!.value ? layer : most)).formats[format]!;
+    return `${code(format)} ${small(worst.value)}${worst.stderr === null ? '' : ` ± ${small(worst.stderr)}`}`;
+  });
+  const what = method(result.metric)?.title ?? result.metric;
+  return `${escapeText(what)} (${escapeText(result.unit)}), ${own.length > 1 ? `largest of ${own.length} layers, ` : ''}measured on ${countText(result.samples, 'sample')}: ${each.join(' · ')}`;
+}
+
 function evidence(analysis: ModelAnalysis): string {
   const { measurements, checkpointError, checkpointReason } = analysis;
   if (measurements.state === 'ready') return escapeText(measurements.evidence);
@@ -133,6 +150,7 @@ export function hoverAt(view: DocumentView, position: Position): { readonly mark
     title(found.className, weighty.length > 0 ? weighty : layers),
     shapes(layers) ?? (parameters > 0 ? `${countText(parameters, 'value')}, kept at the stored precision` : null),
     formatTable(view, analysis, layers),
+    measuredEffect(analysis, weighty),
     statistics(scans),
     tied.length > 0 ? `Shares its weight with ${code(tied[0]!.tiedTo!)}` : null,
     tensors.length > 0 ? `Tensors ${codeList(compressPaths([...new Set(tensors)]))}` : analysis.checkpoint ? 'None of its tensors is in the checkpoint' : null,

@@ -5,6 +5,7 @@ import { writeFileAtomic } from '../analysis/atomic-file';
 import type { RunOptions } from '../analysis/ports';
 import type { ModelAnalysis } from '../analysis/model-analysis';
 import type { AnalysisService } from '../analysis/service';
+import { modelData, type ModelData } from '../analysis/model-data';
 import { formatEntries, methodEntries } from '../analysis/vocabulary';
 import type { Requests } from '../protocol';
 import { UserError } from '../analysis/user-error';
@@ -87,7 +88,7 @@ export function registerRequests(connection: Connection, session: Session, kerne
       run: async (p, options) => {
         const request = { path: p.text('path'), format: p.text('format'), method: p.text('method') };
         const { service, analysis } = await modelFor(p, options);
-        return service.quantizeLayer(analysis, request, options);
+        return service.quantizeLayer(analysis, { ...request, ...namedData(analysis) }, options);
       },
     },
     'bitlens/writeRecipe': {
@@ -108,7 +109,25 @@ export function registerRequests(connection: Connection, session: Session, kerne
           out: p.optionalText('out'), layout: p.optionalOneOf('layout', ['dequantized', 'compressed-tensors', 'gptq', 'awq']),
         });
         const { service, analysis } = await modelFor(p, options);
-        return service.trial(analysis, request, options);
+        return service.trial(analysis, { ...request, ...namedData(analysis) }, options);
+      },
+    },
+    'bitlens/evaluate': {
+      work: ['measuring', 'Evaluating the model'],
+      run: async (p, options) => {
+        const request = given({ samples: p.optionalNumber('samples') });
+        const { service, analysis } = await modelFor(p, options);
+        return service.evaluate(analysis, request, options);
+      },
+    },
+    'bitlens/sensitivity': {
+      work: ['measuring', 'Measuring sensitivity'],
+      run: async (p, options) => {
+        const request = given({ metric: p.optionalText('metric'), formats: p.optionalTexts('formats'), samples: p.optionalNumber('samples') });
+        const { service, analysis } = await modelFor(p, options);
+        const result = await service.sensitivity(analysis, request, options);
+        session.filesChanged();
+        return result;
       },
     },
     'bitlens/inspect': {
@@ -145,4 +164,10 @@ export function registerRequests(connection: Connection, session: Session, kerne
       }
     });
   }
+}
+
+/** The data that bitlens.json names, when it is enough to run the model. */
+function namedData(analysis: ModelAnalysis): { data?: ModelData } {
+  const data = modelData(analysis);
+  return data.task && (data.evaluation || data.calibration) ? { data } : {};
 }

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { elementCount, shownDtype } from '../../kernels/checkpoint/checkpoint';
 import { parseFormat } from '../../kernels/formats/registry';
+import type { WeightScan } from '../../kernels/jobs/job';
 import type { SensitivityMetric } from '../../kernels/methods/method';
 import type { Allocation } from '../analysis/allocation';
 import type { ModelAnalysis } from '../analysis/model-analysis';
@@ -9,6 +10,7 @@ import { isAbout, recipeFormat } from '../analysis/summary';
 import { weightLayers } from '../linking/link';
 import type { LayerDetail, ReportData, ReportLayer } from '../protocol';
 import type { Finding } from '../rules/rule';
+import { reportSensitivities } from './sensitivities';
 
 export interface ReportInput {
   readonly analysis: ModelAnalysis;
@@ -31,7 +33,7 @@ export interface ReportInput {
 export function buildReport(input: ReportInput): ReportData {
   const { analysis, formats, metric, allocation, details } = input;
   const { link, checkpoint, measurements } = analysis;
-  const scans = measurements.state === 'ready' ? measurements.scans : new Map();
+  const scans = measurements.state === 'ready' ? measurements.scans : new Map<string, WeightScan>();
   const given = new Map(allocation.result.choice.map(({ key, format }) => [key, format]));
   const rows = link!.layers.flatMap((layer): ReportLayer[] => {
     const info = layer.weight?.info;
@@ -55,7 +57,7 @@ export function buildReport(input: ReportInput): ReportData {
   const weights = owned.reduce((sum, row) => sum + row.weights, 0);
   const bits = owned.reduce<number | null>((sum, row) => {
     const error = row.format === null ? null : row.errors[formats.indexOf(row.format)] ?? null;
-    const each = error?.bitsPerWeight ?? (row.format === null ? null : storedOrExact(row, scans.get(row.path).view));
+    const each = error?.bitsPerWeight ?? (row.format === null ? null : storedOrExact(row, scans.get(row.path)!.view));
     return sum === null || each === null ? null : sum + each * row.weights;
   }, 0);
   return {
@@ -72,6 +74,7 @@ export function buildReport(input: ReportInput): ReportData {
     thresholdDb: input.thresholdDb,
     layers: rows,
     metric: { id: metric.id, title: metric.title, unit: metric.unit },
+    ...(analysis.sensitivities?.length ? { sensitivities: reportSensitivities(analysis.sensitivities, scans, metric) } : {}),
     curve: input.chosen ? curveOf(allocation) : { ...curveOf(allocation), chosen: null },
     totals: {
       layers: owned.length, weights, bytes: owned.reduce((sum, row) => sum + row.bytes, 0),

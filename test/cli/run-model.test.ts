@@ -168,3 +168,13 @@ test('allocate to a target: the smallest recipe that keeps it', async (t) => {
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /no recipe of these formats keeps the target/);
 });
+
+test('the bundled example: every layer is measured, positions computed from shapes and a tied head among them', async () => {
+  const example = path.join(repositoryRoot, 'examples/shakespeare-gpt/bitlens.json');
+  const { layers } = await run<{ layers: { path: string; formats: Record<string, { value: number }> }[] }>('sensitivity', example, '--formats', 'int4-sym-channel', '--samples', '8');
+  assert.equal(layers.length, 18);
+  for (const { path: layer, formats } of layers) assert.ok(formats['int4-sym-channel']!.value > 1e-6, layer);
+  const rtn = await run<Tried>('trial', 'ptq', example, '--format', 'int3-sym-g64', '--method', 'rtn');
+  const gptq = await run<Tried>('trial', 'ptq', example, '--format', 'int3-sym-g64', '--method', 'gptq');
+  assert.ok(gptq.after.kl < 0.3 * rtn.after.kl, `${gptq.after.kl} against ${rtn.after.kl}`);
+});
