@@ -5,7 +5,8 @@ import { version } from './cli/version';
 import { Kernel, type KernelState } from './kernel';
 import { serve } from './lsp/connection';
 import type { ServerStatus } from './protocol';
-import { initParser, PythonWorkspace } from './python';
+import { initParser } from './python';
+import { TracedWorkspace } from './trace/workspace';
 
 /** Pipes only: no socket is ever opened. */
 const TRANSPORTS = ['--node-ipc', '--stdio'];
@@ -39,7 +40,7 @@ function main(): void {
     version: version(),
     python: async (roots) => {
       await initParser();
-      return new PythonWorkspace({ readFile: readSource, roots });
+      return new TracedWorkspace({ readFile: readSource, roots });
     },
     kernel: ({ settings, log, onState }) => new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log, onState: (state) => onState(KERNEL_STATES[state]) }),
   });

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { openCheckpoint } from '../../kernels/checkpoint';
 import { Kernel } from '../kernel';
 import type { Settings } from '../protocol';
-import { initParser, PythonWorkspace } from '../python';
+import { initParser } from '../python';
 import { runRules } from '../rules/registry';
-import { traceModel } from '../trace/trace';
+import { TracedWorkspace } from '../trace/workspace';
 import type { PythonPort } from './ports';
 import { AnalysisService } from './service';
 
@@ -31,13 +31,13 @@ function readSource(file: string): string | null {
 
 /** The parser is loaded when the first source is read, and the kernel process started with the first job: `inspect` needs neither. */
 export function createAnalysis({ settings, roots, log }: CreateOptions): Analysis {
-  const python = new PythonWorkspace({ readFile: readSource, roots });
+  const python = new TracedWorkspace({ readFile: readSource, roots });
   let ready: Promise<void> | null = null;
   const parser = (): Promise<void> => (ready ??= initParser());
   const port: PythonPort = {
     rootCandidates: async (file) => { await parser(); return python.rootCandidates(file); },
     buildTree: async (file, name, args) => { await parser(); return python.buildTree(file, name, args); },
-    trace: async (request) => { await parser(); return traceModel(python, request); },
+    trace: async (request) => { await parser(); return python.trace(request); },
   };
   const kernel = new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log });
   const service = new AnalysisService({ kernel, python: port, openCheckpoint, runRules, host: { roots }, settings, log, caller: 'on the command line' });

@@ -10,10 +10,12 @@ import type { TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { createConnection, ProposedFeatures, StreamMessageReader, StreamMessageWriter, type ClientCapabilities, type CodeAction, type CodeLens, type Diagnostic, type Hover, type InlayHint, type InitializeResult } from 'vscode-languageserver/node';
 import { createMessageConnection, type MessageConnection } from 'vscode-jsonrpc/node';
-import { JobCancelled, type JobKind, type JobTypes, type ScanParams, type ScanResult, type WeightScan } from '../../kernels/jobs/job';
+import { JobCancelled, type JobKind, type JobTypes, type AllocateParams, type ScanParams, type ScanResult, type WeightScan } from '../../kernels/jobs/job';
+import { methodOfKind } from '../../kernels/methods/registry';
 import type { RunOptions } from '../../server/analysis/ports';
 import { serve, type KernelRoom } from '../../server/lsp/connection';
-import { initParser, PythonWorkspace } from '../../server/python';
+import { initParser } from '../../server/python';
+import { TracedWorkspace } from '../../server/trace/workspace';
 import type { Requests, ServerStatus } from '../../server/protocol';
 import { error, statistics, type ScanOptions } from '../unit/rules/fixture';
 
@@ -44,6 +46,7 @@ export class FakeKernel implements KernelRoom {
     const own = this.other[kind];
     if (own) return (own as (p: typeof params) => JobTypes[K]['result'])(params);
     if (kind === 'scan') return this.scan(params as ScanParams) as JobTypes[K]['result'];
+    if (kind === 'allocate') return methodOfKind('allocation', (params as AllocateParams).allocator).run(params as AllocateParams, () => undefined) as JobTypes[K]['result'];
     throw new Error(`the fake kernel has no ${kind}`);
   };
 
@@ -203,7 +206,7 @@ export async function start(t: TestContext, folder: string, options: { settings?
   const connection = createConnection(ProposedFeatures.all, new StreamMessageReader(toServer), new StreamMessageWriter(toClient));
   const server = serve(connection, {
     version: '0.0.0-test',
-    python: (roots) => Promise.resolve(new PythonWorkspace({ roots, readFile: (file) => { try { return readFileSync(file, 'utf8'); } catch { return null; } } })),
+    python: (roots) => Promise.resolve(new TracedWorkspace({ roots, readFile: (file) => { try { return readFileSync(file, 'utf8'); } catch { return null; } } })),
     kernel: () => kernel,
   });
   const client = new TestClient(createMessageConnection(new StreamMessageReader(toClient), new StreamMessageWriter(toServer)));

@@ -9,7 +9,7 @@ import { resolveGraph } from '../../../kernels/graph/resolve';
 
 /** A sum of which one side follows from the shape of the input. */
 const graph = {
-  name: 'sum',
+  name: 'sum', opset: 18,
   nodes: [
     { op: 'Shape', inputs: ['x'], outputs: ['length'] },
     { op: 'ConstantOfShape', inputs: ['length'], outputs: ['zeros'] },
