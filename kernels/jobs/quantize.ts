@@ -13,6 +13,7 @@ import { assertUnchanged } from './scan';
 import { methodOfTask, refuseContradictions } from './quantize-plan';
 import type { FormatRequest } from './scan-tasks';
 import { formatForJob, openForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
+import { quantizeWhole, wholeWeight, type WholeTask } from './whole-weight';
 
 /** A weight, what it becomes, and (for an export) its scales. */
 export interface QuantizedWeight {
@@ -27,9 +28,7 @@ export interface QuantizedWeight {
 }
 
 /** A method whose whole effect is how scales are found: weights stream through it and are never held. */
-type StreamingMethod = PtqMethod & { readonly scaleRule: ScaleRule };
-
-interface Planned { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: NumberFormat; readonly method: StreamingMethod }
+const streams = (method: PtqMethod): method is PtqMethod & { readonly scaleRule: ScaleRule } => method.scaleRule !== null;
 
 export const quantizeJob: Job<'quantize'> = {
   kind: 'quantize',
@@ -40,7 +39,7 @@ export const quantizeJob: Job<'quantize'> = {
     if (params.export) refuseTarget(checkpoint, params.export.path);
     const byName = tensorsByName(checkpoint);
     const kept: { key: string; reason: string }[] = [];
-    const resolved = params.tasks.flatMap((task): Planned[] => {
+    const resolved = params.tasks.flatMap((task): WholeTask[] => {
       const format = formatForJob(task.format);
       const method = methodForJob(task);
       const weight = resolveWeight(checkpoint, byName, task);
@@ -62,30 +61,37 @@ export const quantizeJob: Job<'quantize'> = {
     const planned = resolved.filter((_, i) => usable[i]);
     const measured = all.filter((_, i) => usable[i]);
     if (planned.length === 0) throw new JobError(`no weight can be quantized: ${kept[0]!.key.replace(/\0.*/s, '')}: ${kept[0]!.reason}${kept.length > 1 ? `, and ${kept.length - 1} more` : ''}`);
-    const layers = planned.map(({ task, weight, format, method }, i) => {
+    // Methods that hold a whole weight come after what streams.
+    const held = planned.filter(({ method }) => !streams(method));
+    const whole = new Map((await quantizeWhole(checkpoint, held, context)).map((result, i) => [held[i]!, result]));
+    const layers = planned.map((each, i) => {
+      const { task, weight, format, method } = each;
+      if (!streams(method)) return whole.get(each)!.layer;
       const { summary, errors } = measured[i]!;
       const error = (at: number, rule: ScaleRule) => formatError(format, weight.layout, rule, summary.moments.count, summary.signal, errors[at]!);
       return { key: task.key, tensor: task.tensor, format: format.id, method: method.id, before: error(0, 'absmax'), after: error(errors.length - 1, method.scaleRule) };
     });
     const totals = totalsOf(planned);
-    const exported = params.export && await exportCheckpoint(checkpoint, planned.map(({ task, weight, format, method }, i): QuantizedWeight =>
-      ({ task, weight, format, scales: measured[i]!.scales.at(-1)!, rule: method.scaleRule })), params.export, context);
+    const exported = params.export && await exportCheckpoint(checkpoint, planned.map((each, i): QuantizedWeight => {
+      const { task, weight, format, method } = each;
+      return streams(method) ? { task, weight, format, scales: measured[i]!.scales.at(-1)!, rule: method.scaleRule } : wholeWeight(each, whole.get(each)!.quantized);
+    }), params.export, context);
     await assertUnchanged(checkpoint);
     return { layers, ...(kept.length > 0 ? { kept } : {}), ...totals, seconds: (performance.now() - started) / 1000, ...(exported ? { export: exported } : {}) };
   },
 };
 
-/** Round-to-nearest first, then what the method does where that differs. */
-function requestsOf(format: NumberFormat, { scaleRule: rule }: StreamingMethod, keepScales: boolean): FormatRequest[] {
+/** Round-to-nearest first, then what the method does where that differs and streams. */
+function requestsOf(format: NumberFormat, { scaleRule: rule }: PtqMethod, keepScales: boolean): FormatRequest[] {
   if (rule === 'absmax') return [{ id: format.id, rule, keepScales }];
-  return [{ id: format.id, rule: 'absmax' }, { id: format.id, rule, keepScales }];
+  return [{ id: format.id, rule: 'absmax' }, ...(rule === null ? [] : [{ id: format.id, rule, keepScales }])];
 }
 
-function methodForJob(task: QuantizeTask): StreamingMethod {
+/** @throws JobError for a method that needs data, which this job is not given. */
+function methodForJob(task: QuantizeTask): PtqMethod {
   const method = methodOfTask(task);
-  const { scaleRule } = method;
-  if (scaleRule === null) throw new JobError(method.needs === 'weights' ? `${method.id} works on whole weights; run it with "bitlens trial ptq"` : `${method.id} calibrates on data; run it with "bitlens trial ptq", which judges the result on data as well`);
-  return { ...method, scaleRule };
+  if (method.needs !== 'weights') throw new JobError(`${method.id} calibrates on data; name some in bitlens.json under data.calibration, or run it with "bitlens trial ptq --calibration FILE"`);
+  return method;
 }
 
 /** What of a weight no quantized format can store; null when there is no such value. */
@@ -94,9 +100,9 @@ function notFinite({ summary: { nan, inf } }: MeasuredWeight): string | null {
 }
 
 /** Sizes over distinct tensors: tied weights are stored once. */
-function totalsOf(planned: readonly Planned[]): { weights: number; bytesBefore: number; bytesAfter: number; averageBits: number } {
-  const distinct = [...new Map<TensorInfo, Planned>(planned.map((each) => [each.weight.tensor, each])).values()];
-  const sum = (of: (each: Planned) => number): number => distinct.reduce((total, each) => total + of(each), 0);
+function totalsOf(planned: readonly WholeTask[]): { weights: number; bytesBefore: number; bytesAfter: number; averageBits: number } {
+  const distinct = [...new Map<TensorInfo, WholeTask>(planned.map((each) => [each.weight.tensor, each])).values()];
+  const sum = (of: (each: WholeTask) => number): number => distinct.reduce((total, each) => total + of(each), 0);
   const weights = sum(({ weight }) => weight.weights);
   return {
     weights,

@@ -1,26 +1,22 @@
 /** Trial: layers quantized with methods that may calibrate on data, and the whole model judged on other data before and after. */
 import type { Dataset } from '../data/data';
 import { openDataset } from '../data/open';
-import { isBlockScaled, type NumberFormat, type Quantized } from '../formats/format';
-import type { LayerInputs, PtqMethod } from '../methods/method';
+import type { Quantized } from '../formats/format';
+import type { LayerInputs } from '../methods/method';
 import { calibrate } from '../run/calibrate';
 import { byContent, Feed, firstSamples } from '../run/feed';
 import { Judging } from '../run/judging';
 import { toMatrix, toStored } from '../run/weight-matrix';
-import { valueErrorSums } from '../wasm/errors.ref';
 import { exportCheckpoint, refuseTarget } from './export';
-import { formatError } from './format-error';
-import { JobError, type FormatError, type Job, type JobContext, type QuantizedLayer, type QuantizeTask, type TrialParams, type TrialResult } from './job';
+import { JobError, type Job, type JobContext, type QuantizedLayer, type TrialParams, type TrialResult } from './job';
 import { withRun, type OpenRun } from './model-run';
-import type { QuantizedWeight } from './quantize';
 import { methodOfTask, refuseContradictions } from './quantize-plan';
 import { assertUnchanged } from './scan';
-import { formatForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
+import { formatForJob, resolveWeight, tensorsByName } from './weights';
+import { layerResult, wholeWeight, type WholeTask } from './whole-weight';
 
 /** Share of the memory limit that moments may take, and that kept values may take. */
 const MEMORY_SHARE = 0.3;
-
-interface Planned { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: NumberFormat; readonly method: PtqMethod }
 
 export const trialJob: Job<'trial'> = {
   kind: 'trial',
@@ -34,7 +30,7 @@ export const trialJob: Job<'trial'> = {
     const quantized = new Map<string, Quantized>();
     const replaced = new Map<string, Float32Array>();
     const layers: QuantizedLayer[] = [];
-    const work = async (each: Planned, inputs: LayerInputs | null): Promise<Float32Array> => {
+    const work = async (each: WholeTask, inputs: LayerInputs | null): Promise<Float32Array> => {
       const { matrix, result } = await quantizeOne(each, run, inputs, context, notes);
       const decoded = each.format.decode(result);
       quantized.set(each.task.tensor, result);
@@ -50,20 +46,17 @@ export const trialJob: Job<'trial'> = {
     const order = new Map(planned.map(({ task }, i) => [task.tensor, i]));
     layers.sort((a, b) => order.get(a.tensor)! - order.get(b.tensor)!);
     const figures = await judgeBoth(params, run, replaced, context);
-    const exported = params.export && await exportCheckpoint(run.model.checkpoint, planned.map(({ task, weight, format }): QuantizedWeight => {
-      const whole = quantized.get(task.tensor)!;
-      return { task, weight, format, rule: 'absmax', whole, scales: isBlockScaled(format) ? { scales: whole.scales, zeroPoints: whole.zeroPoints } : null };
-    }), params.export, context);
+    const exported = params.export && await exportCheckpoint(run.model.checkpoint, planned.map((each) => wholeWeight(each, quantized.get(each.task.tensor)!)), params.export, context);
     await assertUnchanged(run.model.checkpoint);
     return { ...figures, ...(exported ? { export: exported } : {}), layers, ...(kept.length > 0 ? { kept } : {}), ...sizes(distinct), calibration, notes: [...new Set(notes)], seconds: (performance.now() - started) / 1000 };
   }),
 };
 
-function plan(params: TrialParams, run: OpenRun): { planned: Planned[]; kept: { key: string; reason: string }[] } {
+function plan(params: TrialParams, run: OpenRun): { planned: WholeTask[]; kept: { key: string; reason: string }[] } {
   if (params.tasks.length === 0) throw new JobError('there is nothing to quantize: no layer was named');
   const byName = tensorsByName(run.model.checkpoint);
   const kept: { key: string; reason: string }[] = [];
-  const planned = params.tasks.flatMap((task): Planned[] => {
+  const planned = params.tasks.flatMap((task): WholeTask[] => {
     const format = formatForJob(task.format);
     const method = methodOfTask(task);
     const found = resolveWeight(run.model.checkpoint, byName, task);
@@ -78,7 +71,7 @@ function plan(params: TrialParams, run: OpenRun): { planned: Planned[]; kept: { 
   return { planned, kept };
 }
 
-async function quantizeOne({ task, weight, format, method }: Planned, run: OpenRun, inputs: LayerInputs | null, context: JobContext, notes: string[]): Promise<{ matrix: Float32Array; result: Quantized }> {
+async function quantizeOne({ task, weight, format, method }: WholeTask, run: OpenRun, inputs: LayerInputs | null, context: JobContext, notes: string[]): Promise<{ matrix: Float32Array; result: Quantized }> {
   const matrix = toMatrix(run.model.values(task.tensor), weight.layout);
   const poll = (): void => context.throwIfCancelled();
   if (method.needs === 'weights' || inputs) return { matrix, result: await method.run(matrix, weight.layout, format, task.options ?? {}, inputs, poll) };
@@ -86,7 +79,7 @@ async function quantizeOne({ task, weight, format, method }: Planned, run: OpenR
   return { matrix, result: format.encode(matrix, weight.layout, 'mse', poll) };
 }
 
-async function calibrated(params: TrialParams, run: OpenRun, distinct: readonly Planned[], work: (each: Planned, inputs: LayerInputs | null) => Promise<Float32Array>, context: JobContext): Promise<TrialResult['calibration']> {
+async function calibrated(params: TrialParams, run: OpenRun, distinct: readonly WholeTask[], work: (each: WholeTask, inputs: LayerInputs | null) => Promise<Float32Array>, context: JobContext): Promise<TrialResult['calibration']> {
   const started = performance.now();
   const { data, samples } = params.calibration!;
   const dataset: Dataset = await openDataset(data);
@@ -110,14 +103,6 @@ async function calibrated(params: TrialParams, run: OpenRun, distinct: readonly 
   } finally { dataset.close(); }
 }
 
-function layerResult({ task, weight, format, method }: Planned, matrix: Float32Array, decoded: Float32Array): QuantizedLayer {
-  let signal = 0;
-  for (const value of matrix) signal += value * value;
-  const rtn = format.decode(format.encode(matrix, weight.layout, 'absmax'));
-  const error = (values: Float32Array): FormatError => formatError(format, weight.layout, 'absmax', matrix.length, signal, valueErrorSums(matrix, values));
-  return { key: task.key, tensor: task.tensor, format: format.id, method: method.id, before: error(rtn), after: error(decoded) };
-}
-
 /** The unquantized and the quantized model side by side on the evaluation data. */
 async function judgeBoth(params: TrialParams, run: OpenRun, replaced: ReadonlyMap<string, Float32Array>, context: JobContext): Promise<Pick<TrialResult, 'before' | 'after' | 'samples' | 'data'>> {
   const { indices, dataset } = run;
@@ -128,9 +113,9 @@ async function judgeBoth(params: TrialParams, run: OpenRun, replaced: ReadonlyMa
   } finally { await judging.close(); }
 }
 
-function sizes(distinct: readonly Planned[]): Pick<TrialResult, 'weights' | 'bytesBefore' | 'bytes' | 'averageBits'> {
-  const sum = (of: (each: Planned) => number): number => distinct.reduce((total, each) => total + of(each), 0);
+function sizes(distinct: readonly WholeTask[]): Pick<TrialResult, 'weights' | 'bytesBefore' | 'bytes' | 'averageBits'> {
+  const sum = (of: (each: WholeTask) => number): number => distinct.reduce((total, each) => total + of(each), 0);
   const weights = sum(({ weight }) => weight.weights);
-  const bits = ({ weight, format }: Planned): number => format.storage(weight.layout).totalBits;
+  const bits = ({ weight, format }: WholeTask): number => format.storage(weight.layout).totalBits;
   return { weights, bytesBefore: sum(({ weight }) => weight.tensor.bytes), bytes: sum((each) => Math.ceil(bits(each) / 8)), averageBits: sum(bits) / weights };
 }

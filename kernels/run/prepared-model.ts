@@ -1,11 +1,9 @@
 /** A graph with the weights of a checkpoint, parts of which can be run with some weights replaced. */
-import { elementCount, openCheckpoint, TensorReader, type Checkpoint, type TensorInfo } from '../checkpoint';
+import { openCheckpoint, TensorReader, type Checkpoint, type TensorInfo } from '../checkpoint';
 import type { Graph } from '../graph/graph';
 import { resolveGraph } from '../graph/resolve';
-import { numberReader } from '../jobs/numbers';
+import { wholeValues } from '../jobs/whole-weight';
 import { startModel, type NamedArray, type RunningModel } from './run-model';
-
-const PIECE = 1 << 18;
 
 export class PreparedModel {
   private readonly byName: ReadonlyMap<string, TensorInfo>;
@@ -24,16 +22,7 @@ export class PreparedModel {
   values(name: string): Float32Array {
     const tensor = this.byName.get(name);
     if (!tensor) throw new Error(`the checkpoint has no tensor ${JSON.stringify(name)}`);
-    const count = elementCount(tensor.shape);
-    const out = new Float32Array(count);
-    const read = numberReader(tensor, this.reader);
-    const piece = new Float64Array(Math.min(PIECE, count));
-    for (let at = 0; at < count; at += PIECE) {
-      const many = Math.min(PIECE, count - at);
-      read(at, many, piece);
-      for (let i = 0; i < many; i += 1) out[at + i] = piece[i]!;
-    }
-    return out;
+    return wholeValues(tensor, this.reader);
   }
 
   /**

@@ -176,7 +176,7 @@ test('what would make a wrong file is refused, and nothing is left behind', asyn
   assert.equal((await quantize({ checkpoint: file, tasks: [task('nan', 'int4')] })).layers[0]!.after.mse > 0, true, 'without an export it is measured');
   await refused(quantize({ checkpoint: file, tasks: [] }), /nothing to quantize/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'no-such')] }), /"no-such" is not a ptq method; known: rtn, mse-clip/);
-  await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'gptq')] }), /gptq calibrates on data; run it with "bitlens trial ptq"/);
+  await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'gptq')] }), /gptq calibrates on data; name some in bitlens\.json/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'knapsack')] }), /not a ptq method/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int4', 'rtn', { options: { grid: 3 } })] }), /no option "grid"; it takes none/);
   await refused(quantize({ checkpoint: file, tasks: [task('w', 'int0')] }), /1 to 8 bits or 16/);
@@ -245,4 +245,17 @@ test('tensors that safetensors cannot hold are left out of an export and named',
   assert.match(result.export!.notes!.join('; '), /left out, because safetensors has no element type for them: [\w.]*complex128/);
   const [before, after] = [await openCheckpoint(source), await openCheckpoint(out)];
   assert.equal(after.tensors.length, before.tensors.filter(({ dtype }) => dtype !== 'C128').length);
+});
+
+test('a method that holds whole weights is measured and exported as it was made', async (t) => {
+  const values = normal(5, 16 * 64);
+  const file = await temporarySafetensors(t, [{ name: 'w', shape: [16, 64], values }, { name: 'v', shape: [16, 64], values: normal(6, 16 * 64) }]);
+  const out = path.join(temporaryFolder(t), 'out.safetensors');
+  const { layers, export: written } = await quantize({ checkpoint: file, tasks: [task('w', 'int3-asym-g32', 'hqq'), task('v', 'int4')], export: { path: out, layout: 'dequantized' } });
+  assert.deepEqual(layers.map(({ method }) => method), ['hqq', 'rtn']);
+  assert.notEqual(layers[0]!.after.mse, layers[0]!.before.mse);
+  assert.equal(written!.verifiedTensors, 2);
+  const after = floatsOf(await openCheckpoint(out), 'w');
+  const mse = after.reduce((sum, value, i) => sum + (value - values[i]!) ** 2, 0) / values.length;
+  assert.ok(Math.abs(mse - layers[0]!.after.mse) <= 1e-6 * mse);
 });
