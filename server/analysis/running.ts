@@ -9,6 +9,7 @@ import { specOf } from './measurements';
 import type { ModelAnalysis } from './model-analysis';
 import { requireData, type ModelData } from './model-data';
 import type { KernelPort, PythonPort, RunOptions } from './ports';
+import { SensitivityCache } from './sensitivity-cache';
 import { traceAnalysis } from './trace';
 import { planTasks, type TrialExport, type TrialPlan } from './trial';
 import { messageOf, UserError } from './user-error';
@@ -41,6 +42,7 @@ const SEED = 0;
 export class CannotRun extends UserError {}
 
 export class Running {
+  private readonly results = new SensitivityCache();
   constructor(private readonly kernel: KernelPort, private readonly python: PythonPort) {}
 
   /** The model as a graph for this data. @throws UserError when the source cannot be followed to its end. */
@@ -64,10 +66,18 @@ export class Running {
     return this.kernel.run('evaluate', await this.runOf(analysis, request, false), options);
   }
 
+  /** What quantizing one layer at a time does to outputs. Hovers and reports show the result from then on (`known`). */
   async sensitivity(analysis: ModelAnalysis, request: SensitivityRequest, options: RunOptions = {}): Promise<SensitivityResult> {
     const run = await this.runOf(analysis, request, true);
     const weights = (request.layers ?? weightLayers(analysis.link!)).map((layer) => specOf(layer));
-    return this.kernel.run('sensitivity', { ...run, weights, formats: request.formats, metric: request.metric, scaleRule: 'absmax' }, options);
+    const result = await this.kernel.run('sensitivity', { ...run, weights, formats: request.formats, metric: request.metric, scaleRule: 'absmax' }, options);
+    this.results.add(analysis, result);
+    return result;
+  }
+
+  /** The newest result of each metric, as long as source and checkpoint are the same. */
+  known(analysis: ModelAnalysis): SensitivityResult[] {
+    return this.results.of(analysis);
   }
 
   /** Recipes as wholes, on the same data, weights rounded to nearest. */

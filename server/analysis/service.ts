@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
-import { JobCancelled, type ConvertParams, type ConvertResult, type EvaluateResult, type JobProgress, type OnnxResult, type QuantizeResult, type SensitivityResult, type TrialResult, type WeightScan } from '../../kernels/jobs/job';
+import { JobCancelled, type ConvertParams, type ConvertResult, type JobProgress, type OnnxResult, type QuantizeResult, type TrialResult, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import { listedFormats } from '../../kernels/formats/registry';
@@ -28,12 +28,11 @@ import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, 
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { ruleSettingsOf, summaryOf } from './summary';
 import { CannotRun, Running } from './running';
-import { SensitivityCache } from './sensitivity-cache';
 import { judgedOf, modelTrialSummary, planFormat, planRecipe, runPlan, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
-import { allocatorNamed, DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, DEFAULT_METHOD, isMeasuredMetric, measuredMetricNamed, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
+import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, measuredMetricNamed, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
 
 export type { AnalyseOptions } from './model-finder';
 
@@ -62,16 +61,6 @@ export interface AllocateOptions extends Budget {
   readonly formats?: readonly string[];
   /** Where the recipe is written; not written when absent. */
   readonly out?: string;
-}
-export interface DataOptions {
-  /** What bitlens.json names when absent. */
-  readonly data?: ModelData;
-  readonly samples?: number;
-}
-export interface SensitivityOptions extends DataOptions {
-  readonly metric?: string;
-  readonly formats?: readonly string[];
-  readonly layers?: readonly Layer[];
 }
 export interface TrialOptions {
   /** Runs the model before and after on this; weights alone are measured when absent. */
@@ -109,13 +98,15 @@ export class AnalysisService {
   private readonly checkpoints: CheckpointCache;
   private readonly measurements: MeasurementCache;
   private readonly details = new Map<string, LayerDetail>();
-  private readonly sensitivities = new SensitivityCache();
+  /** Everything that runs the model on data. */
+  readonly running: Running;
   private readonly finder: ModelFinder;
 
   constructor(private readonly options: AnalysisOptions) {
     this.settingsNow = options.settings ?? DEFAULT_SETTINGS;
     this.checkpoints = new CheckpointCache(options.openCheckpoint);
     this.measurements = new MeasurementCache(options.kernel);
+    this.running = new Running(options.kernel, options.python);
     this.finder = new ModelFinder(options.python, options.host, this.checkpoints, options.caller ?? 'by the caller');
   }
 
@@ -140,7 +131,7 @@ export class AnalysisService {
    */
   async analyse(file: string, options: AnalyseOptions = {}): Promise<ModelAnalysis> {
     const analysis = await this.finder.find(path.resolve(file), this.settings, options);
-    return { ...analysis, measurements: this.knownMeasurements(analysis), sensitivities: this.sensitivities.of(analysis) };
+    return { ...analysis, measurements: this.knownMeasurements(analysis), sensitivities: this.running.known(analysis) };
   }
 
   /** Formats that are measured: those of the settings, the target format, and those the recipe gives. */
@@ -207,33 +198,6 @@ export class AnalysisService {
     return this.options.kernel.run('onnx', { graph: traced.graph, checkpoint: analysis.checkpoint.path, path: path.resolve(out), metadata }, options);
   }
 
-  /** Everything that runs the model on data. */
-  get running(): Running {
-    return new Running(this.options.kernel, this.options.python);
-  }
-
-  /** Runs the model as it is on its evaluation data. @throws UserError without data, or when the source cannot be followed */
-  async evaluate(analysis: ModelAnalysis, request: DataOptions = {}, options: RunOptions = {}): Promise<EvaluateResult> {
-    requireModel(analysis);
-    return this.running.evaluate(analysis, { data: request.data ?? modelData(analysis), ...(request.samples === undefined ? {} : { samples: request.samples }) }, options);
-  }
-
-  /**
-   * Measures what quantizing each layer does to the model's output; hovers and reports show it from then on.
-   * @throws UserError without data, or when the source cannot be followed
-   */
-  async sensitivity(analysis: ModelAnalysis, request: SensitivityOptions = {}, options: RunOptions = {}): Promise<SensitivityResult> {
-    requireModel(analysis);
-    const data = request.data ?? modelData(analysis);
-    const metric = measuredMetricNamed(request.metric ?? defaultMeasuredMetric(data.task));
-    const formats = request.formats ? userFormats(request.formats) : [...DEFAULT_FORMATS_MEASURED];
-    const result = await this.running.sensitivity(analysis, {
-      data, metric: metric.id, formats, ...(request.samples === undefined ? {} : { samples: request.samples }), ...(request.layers ? { layers: request.layers } : {}),
-    }, options);
-    this.sensitivities.add(analysis, result);
-    return result;
-  }
-
   /** Findings of every rule, with the user's thresholds and severities. Suppression comments are applied by the caller's face. */
   findings(analysis: ModelAnalysis): Finding[] {
     return this.options.runRules(analysis, ruleSettingsOf(this.settings));
@@ -272,7 +236,6 @@ export class AnalysisService {
       budget: request.drop === undefined ? request : null, drop: request.drop ?? null,
     }, options);
     const { sensitivity, allocation, budget, judgement, notes } = measured;
-    this.sensitivities.add(done, sensitivity);
     const evidence = `${metric.title}: layers rounded to nearest one by one on ${sensitivity.samples} samples of ${sensitivity.data}; recipes judged on ${judgement.samples} samples of ${judgement.data}`;
     return { ...await finish(allocation, recipeOf(done, allocation, metric.id, budget, evidence, folder), notes), judgement };
   }

@@ -4,9 +4,9 @@ import type { CancellationToken, Connection } from 'vscode-languageserver/node';
 import { writeFileAtomic } from '../analysis/atomic-file';
 import type { RunOptions } from '../analysis/ports';
 import type { ModelAnalysis } from '../analysis/model-analysis';
-import type { AnalysisService } from '../analysis/service';
+import { userFormats, type AnalysisService } from '../analysis/service';
 import { modelData, type ModelData } from '../analysis/model-data';
-import { formatEntries, methodEntries } from '../analysis/vocabulary';
+import { DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, formatEntries, measuredMetricNamed, methodEntries } from '../analysis/vocabulary';
 import type { Requests } from '../protocol';
 import { UserError } from '../analysis/user-error';
 import { reportHtml } from '../report/html';
@@ -117,7 +117,7 @@ export function registerRequests(connection: Connection, session: Session, kerne
       run: async (p, options) => {
         const request = given({ samples: p.optionalNumber('samples') });
         const { service, analysis } = await modelFor(p, options);
-        return service.evaluate(analysis, request, options);
+        return service.running.evaluate(analysis, { data: modelData(analysis), ...request }, options);
       },
     },
     'bitlens/sensitivity': {
@@ -125,7 +125,9 @@ export function registerRequests(connection: Connection, session: Session, kerne
       run: async (p, options) => {
         const request = given({ metric: p.optionalText('metric'), formats: p.optionalTexts('formats'), samples: p.optionalNumber('samples') });
         const { service, analysis } = await modelFor(p, options);
-        const result = await service.sensitivity(analysis, request, options);
+        const data = modelData(analysis);
+        const metric = measuredMetricNamed(request.metric ?? defaultMeasuredMetric(data.task)).id;
+        const result = await service.running.sensitivity(analysis, { data, ...request, metric, formats: request.formats ? userFormats(request.formats) : DEFAULT_FORMATS_MEASURED }, options);
         session.filesChanged();
         return result;
       },

@@ -1,5 +1,5 @@
 /** bitlens sensitivity: what quantizing one layer does, measured on data. */
-import { DEFAULT_FORMATS_MEASURED, measuredMetricNamed } from '../../analysis/vocabulary';
+import { DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, measuredMetricNamed } from '../../analysis/vocabulary';
 import { selectLayers } from '../../analysis/trial';
 import type { Verb } from '../context';
 import { DATA_FLAGS, readData, readSamples } from '../data-flags';
@@ -25,7 +25,7 @@ export const sensitivity: Verb = {
     const asked = args.list('formats');
     const analysis = await analyseTarget(context);
     const data = readData(analysis, args);
-    const metric = measuredMetricNamed(args.text('metric') ?? (data.task === 'regression' || data.task === 'features' ? 'model-nsr' : 'kl'));
+    const metric = measuredMetricNamed(args.text('metric') ?? defaultMeasuredMetric(data.task));
     const formats = asked ? [...new Set(readFormats(asked).map(({ id }) => id))] : [...DEFAULT_FORMATS_MEASURED];
     const names = args.all('layer');
     const layers = names.length > 0 && analysis.link ? selectLayers(analysis.link, names) : undefined;

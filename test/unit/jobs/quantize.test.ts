@@ -251,7 +251,7 @@ test('a method that holds whole weights is measured and exported as it was made'
   const values = normal(5, 16 * 64);
   const file = await temporarySafetensors(t, [{ name: 'w', shape: [16, 64], values }, { name: 'v', shape: [16, 64], values: normal(6, 16 * 64) }]);
   const out = path.join(temporaryFolder(t), 'out.safetensors');
-  const { layers, export: written } = await quantize({ checkpoint: file, tasks: [task('w', 'int3-asym-g32', 'hqq'), task('v', 'int4')], export: { path: out, layout: 'dequantized' } });
+  const { layers, export: written } = await quantize({ checkpoint: file, tasks: [task('w', 'int3-sym-g32', 'hqq'), task('v', 'int4')], export: { path: out, layout: 'dequantized' } });
   assert.deepEqual(layers.map(({ method }) => method), ['hqq', 'rtn']);
   assert.notEqual(layers[0]!.after.mse, layers[0]!.before.mse);
   assert.equal(written!.verifiedTensors, 2);
