@@ -12,7 +12,7 @@ const wanted = process.argv.slice(2);
 if (wanted.length > 0) execFileSync(process.execPath, [path.join(root, 'scripts/build.mjs'), '--production'], { stdio: 'inherit' });
 else {
   // Builds for production, packs, prints the size.
-  try { packageExtension(); } catch (error) { console.error(`VSIX: not packed: ${error.message}`); }
+  try { await packageExtension({ targets: ['universal'] }); } catch (error) { console.error(`VSIX: not packed: ${error.message}`); }
 }
 const entries = readdirSync(path.join(root, 'bench')).filter((file) => file.endsWith('.bench.ts'))
   .filter((file) => wanted.length === 0 || wanted.some((name) => file.startsWith(name)));

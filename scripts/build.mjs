@@ -80,7 +80,7 @@ async function main() {
     return;
   }
   const built = await Promise.all(jobs.map((job) => esbuild.build({ ...job, metafile: true })));
-  writeNotices(root, built.map(({ metafile }) => metafile), ['web-tree-sitter', 'tree-sitter-python'], path.join(dist, 'third-party-notices.txt'));
+  writeNotices(root, built.map(({ metafile }) => metafile), ['web-tree-sitter', 'tree-sitter-python', 'onnxruntime-node', 'onnxruntime-common'], path.join(dist, 'third-party-notices.txt'));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -14,7 +14,7 @@ if (found && !process.argv.includes('--browser')) {
   console.log(`opening the example in ${found}`);
   spawn(found, ['--new-window', `--extensionDevelopmentPath=${root}`, example, path.join(example, 'model.py')], { stdio: 'inherit', shell: windows }).on('exit', (code) => process.exit(code ?? 0));
 } else {
-  const server = await serve({ vsix: packageExtension() });
+  const server = await serve({ vsix: (await packageExtension())[0] });
   console.log(`\nBitlens is open at\n  ${server.url}/?folder=${encodeURIComponent(example)}\nPress Ctrl+C to stop.`);
   if (!process.env.CI) spawn('xdg-open', [`${server.url}/?folder=${encodeURIComponent(example)}`], { stdio: 'ignore', detached: true }).on('error', () => undefined).unref();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => { server.stop(); process.exit(0); });

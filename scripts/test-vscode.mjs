@@ -52,7 +52,7 @@ async function journeys() {
   const compiled = readdirSync(out).filter((file) => file.endsWith('.test.js')).map((file) => path.join(out, file));
   const output = await new Promise((resolve) => {
     const child = spawn(process.execPath, ['--enable-source-maps', '--test', '--test-concurrency=1', '--test-reporter=spec', ...compiled],
-      { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, BITLENS_VSIX: path.join(root, 'bitlens.vsix'), BITLENS_RESULTS: results } });
+      { cwd: root, stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, BITLENS_VSIX: vsix, BITLENS_RESULTS: results } });
     let text = '';
     child.stdout.on('data', (chunk) => { text += chunk; process.stdout.write(chunk); });
     child.on('exit', () => resolve(text));
@@ -63,7 +63,7 @@ async function journeys() {
 
 installHost();
 mkdirSync(results, { recursive: true });
-packageExtension();
+const [vsix] = await packageExtension();
 if (only !== '--journeys-only') await hostSuite();
 if (only !== '--host-only') await journeys();
 console.log(`editor: ${passed} passed, ${failed} failed`);

@@ -2,7 +2,9 @@
  * onnxruntime-node, loaded when the first graph runs. It is not part of every installation: without it everything that
  * needs only code and weights works, and what needs the model to run says so.
  */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { JobError } from '../jobs/job';
 
 /** The part of onnxruntime-node's interface that is used here. */
@@ -20,20 +22,41 @@ export interface Runtime {
 
 let loaded: Runtime | null = null;
 
-export function hasRuntime(): boolean {
-  try { loadRuntime(); return true; } catch { return false; }
+/**
+ * The file to load: what the VSIX of a platform has beside the bundles, else the installed package; null when there is neither.
+ * Nothing is loaded to find out.
+ */
+export function findRuntime(): string | null {
+  for (let folder = __dirname; ; folder = path.dirname(folder)) {
+    const packed = path.join(folder, 'onnxruntime/dist/index.js');
+    if (existsSync(packed)) return packed;
+    if (path.dirname(folder) === folder) break;
+  }
+  try {
+    return createRequire(__filename).resolve('onnxruntime-node');
+  } catch {
+    return null;
+  }
 }
+
+/** What to say where there is none. */
+export const NO_RUNTIME = 'running a model needs onnxruntime, which this installation does not have: install the Bitlens of your platform (the universal one is without it), or "npm install onnxruntime-node" in the folder that holds Bitlens';
 
 /** @throws JobError saying how to install it. */
 export function loadRuntime(): Runtime {
   if (loaded) return loaded;
-  // Not a plain import: the bundler must leave it out, and its absence is no error until a model is run.
-  const name = 'onnxruntime-node';
+  const file = findRuntime();
+  if (file === null) throw new JobError(NO_RUNTIME);
   try {
-    loaded = createRequire(__filename)(name) as Runtime;
+    // Not a plain import: the bundler must leave it out.
+    loaded = createRequire(__filename)(file) as Runtime;
     return loaded;
   } catch (error) {
     const detail = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new JobError(`running a model needs the package onnxruntime-node (1.20 or later) beside Bitlens, which could not be loaded: ${detail}. Install it with "npm install onnxruntime-node" in the folder that holds Bitlens`);
+    throw new JobError(`onnxruntime could not be loaded from ${file}: ${detail}. Install Bitlens or the package onnxruntime-node again`);
   }
+}
+
+export function hasRuntime(): boolean {
+  try { loadRuntime(); return true; } catch { return false; }
 }

@@ -1,5 +1,6 @@
 /** Running the model: evaluate, sensitivity and trials on data. Traces the source, and hands graph, weights and data to the kernel process. */
 import { sampleShapeOf } from '../../kernels/data/shape';
+import { findRuntime, NO_RUNTIME } from '../../kernels/run/onnx-runtime';
 import type { DatasetSpec } from '../../kernels/data/data';
 import type { Graph } from '../../kernels/graph/graph';
 import type { EvaluateResult, JudgeResult, ModelRun, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
@@ -38,7 +39,7 @@ export interface ModelTrialRequest extends RunRequest {
 
 const SEED = 0;
 
-/** The source cannot be followed to a graph: what needs no run can still be done. */
+/** The source cannot be followed to a graph, or there is nothing to run it with: what needs no run can still be done. */
 export class CannotRun extends UserError {}
 
 export class Running {
@@ -100,6 +101,7 @@ export class Running {
     const { checkpoint, link } = analysis;
     if (!checkpoint || !link) throw new UserError(`running ${analysis.source} needs weights: name a checkpoint with --checkpoint${analysis.checkpointReason ? ` (${analysis.checkpointReason})` : ''}`);
     const { task, spec } = requireData(data, allowCalibration);
+    if (findRuntime() === null) throw new CannotRun(NO_RUNTIME);
     const graph = await this.graph(analysis, spec);
     return { graph, checkpoint: checkpoint.path, task, data: spec, ...(samples === undefined ? {} : { samples }) };
   }

@@ -6,6 +6,7 @@ import './activation';
 import './editor-features';
 import './views';
 import './quantization';
+import './running';
 import './checkpoints-and-report';
 import './settings';
 import './resilience';
