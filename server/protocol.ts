@@ -140,6 +140,9 @@ export interface AllocationRequest extends ModelTarget {
   readonly bytes?: number;
   readonly metric?: string;
   readonly formats?: readonly string[];
+  /** Of metrics that run the model: samples to measure layers on, and to judge recipes on. */
+  readonly calibrationSamples?: number;
+  readonly samples?: number;
   /** Path to write the recipe to; not written when absent. */
   readonly out?: string;
 }

@@ -27,5 +27,5 @@ export function evaluationText({ metric, value, stderr, loss, samples, data, sec
   const spread = (digits: number): string => (stderr === null ? '' : ` ± ${stderr.toFixed(digits)}`);
   const figure = metric === 'accuracy' ? vscode.l10n.t('Accuracy {0}, cross-entropy {1}', formatPercent(value), loss.toFixed(4))
     : metric === 'perplexity' ? vscode.l10n.t('Perplexity {0}{1}, {2} nats per token', value.toFixed(3), spread(3), loss.toFixed(4)) : vscode.l10n.t('Mean squared error {0}{1}', value.toPrecision(4), spread(4));
-  return vscode.l10n.t('{0}, on {1} samples of {2} in {3} s.', figure, formatCount(samples), oneLine(data, 80), seconds.toFixed(1));
+  return vscode.l10n.t('{0}, on {1} samples of {2} in {3} s.', figure, formatCount(samples), oneLine(data, 80).replace(/ \([\d,]+ samples\)$/, ''), seconds.toFixed(1));
 }

@@ -32,6 +32,6 @@ export async function measureSensitivity(context: Context, args: Arguments): Pro
 function sensitivityText({ layers, metric, samples, data, seconds }: SensitivityResult): string {
   const format = Object.keys(layers[0]?.formats ?? {})[0] ?? '';
   const worst = [...layers].sort((a, b) => (b.formats[format]?.value ?? 0) - (a.formats[format]?.value ?? 0)).slice(0, 3);
-  return vscode.l10n.t('{0} of {1} layers on {2} samples of {3} in {4} s. Most sensitive in {5}: {6}.', metric, formatCount(layers.length), formatCount(samples), oneLine(data, 80), seconds.toFixed(1),
+  return vscode.l10n.t('{0} of {1} layers on {2} samples of {3} in {4} s. Most sensitive in {5}: {6}.', metric, formatCount(layers.length), formatCount(samples), oneLine(data, 80).replace(/ \([\d,]+ samples\)$/, ''), seconds.toFixed(1),
     format, worst.map(({ key, formats }) => `${oneLine(key, 60)} (${formats[format]!.value.toPrecision(2)})`).join(', '));
 }

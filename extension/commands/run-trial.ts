@@ -48,7 +48,7 @@ export async function runTrial(context: Context, request: TrialRequest): Promise
   const written = summary.export;
   offer(vscode.l10n.t('{0}: {1} layers at {2} bits on average, {3} instead of {4}.{5}{6} {7}', oneLine(summary.title, 80), formatCount(summary.layers.length),
     formatAverageBits(summary.averageBits), formatBytes(summary.bytesAfter), formatBytes(summary.bytesBefore),
-    summary.judged ? ` ${oneLine(formatJudged(summary.judged))}.` : '', written ? ` ${vscode.l10n.t('Wrote {0}, verified {1} tensors.', path.basename(written.path), formatCount(written.verifiedTensors))}` : '', summary.evidence), [
+    summary.judged ? ` ${vscode.l10n.t('The model: {0}.', oneLine(formatJudged(summary.judged)))}` : '', written ? ` ${vscode.l10n.t('Wrote {0}, verified {1} tensors.', path.basename(written.path), formatCount(written.verifiedTensors))}` : '', summary.evidence), [
     { title: vscode.l10n.t('Show Trial'), run: () => vscode.commands.executeCommand('bitlens.showTrial', { id: summary.id }) },
     ...(written ? [{ title: vscode.l10n.t('Inspect Checkpoint'), run: () => vscode.commands.executeCommand('bitlens.inspectCheckpoint', vscode.Uri.file(written.path)) }] : []),
   ]);

@@ -14,7 +14,7 @@ const WEIGHTS = '';
 type Budget = { readonly bits: number } | { readonly bytes: number };
 const SUGGESTED_BITS = [2.5, 3, 3.5, 4, 4.5, 5, 6, 8];
 
-/** Arguments: `{uri, root?, bits? | bytes?, metric?, out?}`; what is missing is asked for. */
+/** Arguments: `{uri, root?, bits? | bytes?, metric?, samples?, out?}`; what is missing is asked for. */
 export async function suggestAllocation(context: Context, args: Arguments): Promise<AllocationSummary | undefined> {
   requireTrust(vscode.l10n.t('Writing a recipe'));
   const target = targetOf(context, args);
@@ -22,6 +22,7 @@ export async function suggestAllocation(context: Context, args: Arguments): Prom
   const bits = numberOf(args, 'bits');
   const bytes = numberOf(args, 'bytes');
   const summary = await context.models.fetch(target);
+  const samples = numberOf(args, 'samples');
   const asked = bits === undefined && bytes === undefined;
   const budget = bits !== undefined ? { bits } : bytes !== undefined ? { bytes } : await pickBudget(summary);
   if (!budget) return undefined;
@@ -31,7 +32,7 @@ export async function suggestAllocation(context: Context, args: Arguments): Prom
   const name = `${path.parse(vscode.Uri.parse(target.uri).fsPath).name}.recipe.json`;
   const out = textOf(args, 'out') ?? (await askWhereTo(vscode.l10n.t('Write Recipe'), vscode.Uri.joinPath(folder, name), { JSON: ['json'] }))?.fsPath;
   if (!out) return undefined;
-  const result = await context.server.requestWithProgress(vscode.l10n.t('Allocating bits'), 'bitlens/allocate', { ...target, ...budget, ...(metric === WEIGHTS ? {} : { metric }), out });
+  const result = await context.server.requestWithProgress(vscode.l10n.t('Allocating bits'), 'bitlens/allocate', { ...target, ...budget, ...(metric === WEIGHTS ? {} : { metric, ...(samples === undefined ? {} : { samples, calibrationSamples: samples }) }), out });
   const recipe = result.recipePath ?? out;
   await vscode.window.showTextDocument(vscode.Uri.file(recipe), { preview: false });
   offer(allocationText(result), [

@@ -25,7 +25,7 @@ function metricTable(each: ReportSensitivity, onOpen: (path: string) => void): H
           h('th', { scope: 'row', title: path }, h('button', { type: 'button', class: 'link', click: () => onOpen(path) }, path)),
           ...values.map((value) => {
             if (!value) return h('td', {}, '–');
-            const cell = h('td', { title: value.stderr === null ? null : `± ${shown(value.stderr)}` }, shown(value.value), value.stderr === null ? null : h('small', { class: 'dim' }, ` ± ${shown(value.stderr)}`));
+            const cell = h('td', { title: value.stderr === null ? null : `± ${shown(value.stderr)}` }, shown(value.value), value.stderr === null ? null : h('small', {}, ` ± ${shown(value.stderr)}`));
             cell.style.setProperty('--damage', depth(value.value).toFixed(3));
             return cell;
           })))))));

@@ -28,7 +28,7 @@ import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, 
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { ruleSettingsOf, summaryOf } from './summary';
 import { CannotRun, Running } from './running';
-import { judgedOf, modelTrialSummary, planFormat, planRecipe, runPlan, selectLayers, trialSummary, type TrialPlan } from './trial';
+import { judgedOf, modelTrialSummary, planFormat, planRecipe, runPlan, samplesText, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
@@ -236,7 +236,7 @@ export class AnalysisService {
       budget: request.drop === undefined ? request : null, drop: request.drop ?? null,
     }, options);
     const { sensitivity, allocation, budget, judgement, notes } = measured;
-    const evidence = `${metric.title}: layers rounded to nearest one by one on ${sensitivity.samples} samples of ${sensitivity.data}; recipes judged on ${judgement.samples} samples of ${judgement.data}`;
+    const evidence = `${metric.title}: layers rounded to nearest one by one on ${samplesText(sensitivity.samples, sensitivity.data)}; recipes judged on ${samplesText(judgement.samples, judgement.data)}`;
     return { ...await finish(allocation, recipeOf(done, allocation, metric.id, budget, evidence, folder), notes), judgement };
   }
 

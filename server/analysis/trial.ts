@@ -146,11 +146,14 @@ export function modelTrialSummary(plan: TrialPlan, result: TrialResult, startedA
   return { ...summaryOf(plan, result, startedAt, () => [evidence, ...result.notes].join('; ')), judged };
 }
 
+/** How many samples of which data: the title of a dataset says how many there are. */
+export const samplesText = (samples: number, data: string): string => `${samples} samples of ${data.replace(/ \([\d,]+ samples\)$/, '')}`;
+
 /** What the model's output said, and on which data. */
 export function judgedOf({ before, after, samples, data, calibration }: TrialResult): { evidence: string; judged: JudgedTrial } {
   return {
     judged: { before: { loss: before.loss, accuracy: before.accuracy }, after: { loss: after.loss, accuracy: after.accuracy, kl: after.kl, nsr: after.nsr } },
-    evidence: `The model ran on ${samples} samples of ${data}${calibration ? `; calibrated on ${calibration.samples} samples of ${calibration.data}` : ''}`,
+    evidence: `The model ran on ${samplesText(samples, data)}${calibration ? `; calibrated on ${samplesText(calibration.samples, calibration.data)}` : ''}`,
   };
 }
 

@@ -76,6 +76,7 @@ export function registerRequests(connection: Connection, session: Session, kerne
       run: async (p, options) => {
         const request = given({
           bits: p.optionalNumber('bits'), bytes: p.optionalNumber('bytes'), metric: p.optionalText('metric'), formats: p.optionalTexts('formats'), out: p.optionalText('out'),
+          calibrationSamples: p.optionalNumber('calibrationSamples'), samples: p.optionalNumber('samples'),
         });
         const { service, analysis } = await modelFor(p, options);
         const result = await service.allocate(analysis, request, options);

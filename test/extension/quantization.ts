@@ -65,7 +65,7 @@ test('a trial reads as a document', async () => {
   const trial = testing().context.trials.all[0]!;
   const document = await vscode.workspace.openTextDocument(vscode.Uri.from({ scheme: 'bitlens-trial', path: `/${trial.summary.id}/Trial.md` }));
   assert.match(document.getText(), /SHA-256/);
-  assert.equal(document.getText().split('\n').filter((line) => line.startsWith('| blocks')).length, trial.summary.layers.filter(({ path }) => path.startsWith('blocks')).length);
+  assert.equal(document.getText().split('\n').filter((line) => /^\| blocks.* dB \|/.test(line)).length, trial.summary.layers.filter(({ path }) => path.startsWith('blocks')).length);
 });
 
 test('a trial can be removed from the list', async () => {

@@ -16,6 +16,7 @@ test('a budget becomes a recipe, and the recipe a verified checkpoint', async (t
   const recipe = path.join(bench.folder, 'model.recipe.json');
   await bench.command('Bitlens: Suggest Bit Allocation');
   await bench.pick('3.5 bits per weight');
+  await bench.pick('The weights alone');
   await bench.answer(/model\.recipe\.json$/, recipe);
   assert.match(await bench.notification(/less error than/), /int\d-/, 'the uniform recipe of the same size is named');
   await bench.page.getByRole('tab', { name: /model\.recipe\.json/ }).first().waitFor();
