@@ -1,7 +1,7 @@
 // Builds everything that is shipped: AssemblyScript kernels, then one esbuild bundle per process.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,11 +43,15 @@ export function buildWasm() {
   writeFileSync(stamp, sources);
 }
 
-/** Copies the parser's WebAssembly next to the bundles. */
+/** Copies what is read at run time next to the bundles: the parser's WebAssembly, and the sources of built-in model families. */
 export function copyAssets() {
   mkdirSync(dist, { recursive: true });
   copyFileSync(path.join(path.dirname(require.resolve('web-tree-sitter')), 'web-tree-sitter.wasm'), path.join(dist, 'web-tree-sitter.wasm'));
   copyFileSync(path.join(root, 'node_modules/tree-sitter-python/tree-sitter-python.wasm'), path.join(dist, 'tree-sitter-python.wasm'));
+  const families = readdirSync(path.join(root, 'server/families')).filter((name) => name.endsWith('.py'));
+  mkdirSync(path.join(dist, 'families'), { recursive: true });
+  for (const name of readdirSync(path.join(dist, 'families'))) if (!families.includes(name)) rmSync(path.join(dist, 'families', name), { recursive: true });
+  for (const name of families) copyFileSync(path.join(root, 'server/families', name), path.join(dist, 'families', name));
 }
 
 async function main() {

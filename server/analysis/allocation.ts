@@ -6,7 +6,7 @@ import type { Recipe, Scheme } from '../../kernels/recipe/recipe';
 import type { AllocationSummary } from '../protocol';
 import type { Layer } from '../linking/layer';
 import { record } from './json-reader';
-import type { ModelAnalysis } from './model-analysis';
+import { placeOf, type ModelAnalysis } from './model-analysis';
 import type { KernelPort, RunOptions } from './ports';
 import { KEEP } from './recipe-file';
 import { storageBits } from './suggest';
@@ -115,10 +115,10 @@ export function recipeOf(analysis: ModelAnalysis, allocation: Allocation, metric
     return format === undefined ? [] : [[layer.path, scheme(format)]];
   });
   const { result, weights } = allocation;
-  const relative = (file: string): string => path.relative(folder, file).split(path.sep).join('/') || path.basename(file);
+  const relative = (file: string): string => path.relative(folder, file).split(path.sep).join('/') || '.';
   return {
     version: 1,
-    model: { source: relative(analysis.source), class: analysis.root!.name, checkpoint: relative(analysis.checkpointPath!) },
+    model: { source: relative(placeOf(analysis)), class: analysis.root!.name, checkpoint: relative(analysis.checkpointPath!) },
     default: { weights: KEEP },
     layers: record(layers),
     provenance: {

@@ -45,6 +45,8 @@ export interface RootQuery {
   readonly only?: string;
   readonly namedBy?: string;
   readonly args?: Readonly<Record<string, unknown>>;
+  /** Where `args` are from, for people; bitlens.json when absent. */
+  readonly argsFrom?: string;
   readonly signal?: AbortSignal;
 }
 

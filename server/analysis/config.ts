@@ -1,8 +1,11 @@
 /** bitlens.json: which class of which file belongs to which checkpoint, and which data it is judged on. */
 import { existsSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { DatasetSpec, Preprocess, Task } from '../../kernels/data/data';
+import { CONFIG_JSON, familyEntry, modelFolder } from './families';
 import { JsonValue, readJsonFile } from './json-reader';
+import { UserError } from './user-error';
 
 export const CONFIG_NAME = 'bitlens.json';
 export const TASKS = ['classification', 'language-model', 'regression', 'features'] as const satisfies readonly Task[];
@@ -12,7 +15,10 @@ export type DataSource = Omit<DatasetSpec, 'preprocess'>;
 
 /** One entry of `models`, paths made absolute. */
 export interface ModelEntry {
+  /** The Python source; of a model without one, the built-in source of its family. */
   readonly source: string;
+  /** Folder of a published model (config.json and weights) whose family is built in. */
+  readonly folder?: string;
   readonly class?: string;
   /** Constructor arguments by name. */
   readonly args?: Readonly<Record<string, unknown>>;
@@ -21,6 +27,9 @@ export interface ModelEntry {
   readonly task?: Task;
   readonly data?: { readonly calibration?: DataSource; readonly evaluation?: DataSource; readonly preprocess?: Preprocess };
 }
+
+/** An entry as it stands in the file. Without a source, the checkpoint is a published model: its folder, or the weights in it. */
+export type WrittenEntry = Omit<ModelEntry, 'source'> & ({ readonly source: string } | { readonly source?: undefined; readonly checkpoint: string });
 
 export interface Config {
   readonly path: string;
@@ -33,10 +42,21 @@ export interface Config {
  * @throws UserError naming the JSON path of what is wrong.
  */
 export async function readConfig(file: string): Promise<Config> {
-  return parseConfig(await readJsonFile(file, 'configuration'), file);
+  const { models } = parseConfig(await readJsonFile(file, 'configuration'), file);
+  return { path: file, models: await Promise.all(models.map((model, index) => (model.source === undefined ? published(model, `${file}: models[${index}]`) : model))) };
 }
 
-export function parseConfig(value: unknown, file: string): Config {
+/** An entry without a source, with that of its family. What the entry says goes before what config.json says. */
+async function published(entry: WrittenEntry & { readonly source?: undefined }, at: string): Promise<ModelEntry> {
+  const { checkpoint } = entry;
+  const folder = await modelFolder(checkpoint) ?? await modelFolder(path.dirname(checkpoint));
+  if (folder === null) throw new UserError(`${at} names no "source", and its checkpoint ${checkpoint} is no published model: neither it nor its folder holds a config.json. Name the Python file that defines the model`);
+  const made = await familyEntry(folder, entry.class);
+  const isWeights = (await stat(checkpoint).catch(() => null))?.isFile() === true && path.basename(checkpoint) !== CONFIG_JSON;
+  return { ...made, ...entry, source: made.source, args: { ...made.args, ...entry.args }, ...(isWeights ? {} : { checkpoint: made.checkpoint }) } as ModelEntry;
+}
+
+export function parseConfig(value: unknown, file: string): { readonly path: string; readonly models: readonly WrittenEntry[] } {
   const folder = path.dirname(file);
   const members = new JsonValue(value, '', file).object(['models'], ['$schema']);
   const models = members.get('models')!.items();
@@ -46,8 +66,9 @@ export function parseConfig(value: unknown, file: string): Config {
 
 const readPath = (value: JsonValue, folder: string): string => path.resolve(folder, value.string());
 
-function readModel(model: JsonValue, folder: string): ModelEntry {
-  const m = model.object(['source'], ['class', 'args', 'checkpoint', 'recipe', 'task', 'data']);
+function readModel(model: JsonValue, folder: string): WrittenEntry {
+  const m = model.object([], ['source', 'class', 'args', 'checkpoint', 'recipe', 'task', 'data']);
+  if (!m.has('source') && !m.has('checkpoint')) model.fail('needs the property "source", or a "checkpoint" that is a published model with its config.json');
   const args = m.get('args');
   if (args) args.members();
   const data = m.get('data')?.object([], ['calibration', 'evaluation', 'preprocess']);
@@ -60,15 +81,16 @@ function readModel(model: JsonValue, folder: string): ModelEntry {
   const [calibration, evaluation] = [source('calibration'), source('evaluation')];
   const preprocess = data?.get('preprocess');
   const optional = <K extends string, T>(key: K, made: T | undefined): { [P in K]?: T } => (made === undefined ? {} : { [key]: made } as { [P in K]: T });
+  const checkpoint = optional('checkpoint', m.has('checkpoint') ? readPath(m.get('checkpoint')!, folder) : undefined);
   return {
-    source: readPath(m.get('source')!, folder),
+    ...(m.has('source') ? { source: readPath(m.get('source')!, folder) } : {}),
     ...optional('class', m.get('class')?.string()),
     ...optional('args', args?.value as Record<string, unknown> | undefined),
-    ...optional('checkpoint', m.has('checkpoint') ? readPath(m.get('checkpoint')!, folder) : undefined),
+    ...checkpoint,
     ...optional('recipe', m.has('recipe') ? readPath(m.get('recipe')!, folder) : undefined),
     ...optional('task', m.get('task')?.oneOf(TASKS)),
     ...(data ? { data: { ...optional('calibration', calibration), ...optional('evaluation', evaluation), ...optional('preprocess', preprocess && readPreprocess(preprocess)) } } : {}),
-  };
+  } as WrittenEntry;
 }
 
 function readPreprocess(value: JsonValue): Preprocess {
@@ -98,13 +120,13 @@ export const isInside = (file: string, folder: string): boolean => {
   return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
 };
 
-/** The nearest bitlens.json at or above a source file that names it; null when there is none. */
-export async function configFor(file: string, roots: readonly string[]): Promise<{ config: Config; entries: readonly ModelEntry[] } | null> {
-  for (const folder of foldersAbove(file, roots)) {
+/** The nearest bitlens.json at or above a source file (or the folder of a published model) that names it; null when there is none. */
+export async function configFor(file: string, roots: readonly string[], isFolder = false): Promise<{ config: Config; entries: readonly ModelEntry[] } | null> {
+  for (const folder of foldersAbove(isFolder ? path.join(file, CONFIG_NAME) : file, roots)) {
     const candidate = path.join(folder, CONFIG_NAME);
     if (!existsSync(candidate)) continue;
     const config = await readConfig(candidate);
-    const entries = config.models.filter((model) => model.source === file);
+    const entries = config.models.filter((model) => (isFolder ? model.folder : model.source) === file);
     if (entries.length > 0) return { config, entries };
   }
   return null;

@@ -20,9 +20,9 @@ export interface Located {
 }
 
 /** The entry of the nearest bitlens.json that names this file (and class). A broken file is a note: the editor goes on. */
-export async function locateEntry(file: string, root: string | undefined, roots: readonly string[]): Promise<Located> {
+export async function locateEntry(file: string, root: string | undefined, roots: readonly string[], isFolder = false): Promise<Located> {
   try {
-    const found = await configFor(file, roots);
+    const found = await configFor(file, roots, isFolder);
     if (!found) return { entry: null, configPath: null, notes: [] };
     const entry = root === undefined ? found.entries[0]! : found.entries.find((candidate) => candidate.class === root) ?? found.entries.find((candidate) => candidate.class === undefined) ?? null;
     return { entry, configPath: entry ? found.config.path : null, notes: [] };
@@ -104,11 +104,12 @@ export async function discover(query: DiscoveryQuery): Promise<OpenedCheckpoint>
 /** The recipe of a model: the one bitlens.json names, else the first beside the source that names this class of this file. */
 export async function locateRecipe(file: string, root: string, entry: ModelEntry | null, vocabulary: RecipeVocabulary, notes: string[]): Promise<{ recipe: Recipe; path: string } | null> {
   const named = entry?.recipe;
-  for (const candidate of named ? [named] : await recipesBeside(file)) {
+  const place = entry?.folder ?? file;
+  for (const candidate of named ? [named] : await recipesBeside(entry?.folder === undefined ? file : path.join(place, path.basename(place)))) {
     try {
       const recipe = await readRecipe(candidate, vocabulary);
       const source = path.resolve(path.dirname(candidate), recipe.model.source);
-      if (named || (source === file && recipe.model.class === root)) return { recipe, path: candidate };
+      if (named || (source === place && recipe.model.class === root)) return { recipe, path: candidate };
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       notes.push(messageOf(error));

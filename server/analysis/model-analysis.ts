@@ -1,4 +1,5 @@
 /** What is known about one model at one moment: source, checkpoint, layers, measurements, recipe. Plain and immutable. */
+import path from 'node:path';
 import type { Checkpoint, CheckpointProblem } from '../../kernels/checkpoint/checkpoint';
 import type { SensitivityResult, WeightScan } from '../../kernels/jobs/job';
 import type { Recipe } from '../../kernels/recipe/recipe';
@@ -21,8 +22,16 @@ export type MeasurementState =
   | { readonly state: 'ready'; readonly scans: ReadonlyMap<string, WeightScan>; readonly evidence: string }
   | { readonly state: 'failed'; readonly message: string };
 
+/** Where the model is, for files that name it: its source, or the folder of a published model. */
+export const placeOf = ({ source, entry }: Pick<ModelAnalysis, 'source' | 'entry'>): string => entry?.folder ?? source;
+/** Where its recipe is kept when nobody says otherwise: beside the source, or in the folder of a published model. */
+export function ownRecipe({ source, entry }: Pick<ModelAnalysis, 'source' | 'entry'>): string {
+  const { dir, name } = path.parse(entry?.folder === undefined ? source : path.join(entry.folder, path.basename(entry.folder)));
+  return path.join(dir, `${name}.recipe.json`);
+}
+
 export interface ModelAnalysis {
-  /** Absolute path of the source file. */
+  /** Absolute path of the source file; of a published model without code, that of its family. */
   readonly source: string;
   readonly root: RootChoice | null;
   readonly tree: ModuleTree | null;

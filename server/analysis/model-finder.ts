@@ -5,6 +5,7 @@ import type { Settings } from '../protocol';
 import { identityOf, type CheckpointCache } from './checkpoint-cache';
 import type { ModelEntry } from './config';
 import { configFiles, type ConfigFile } from './config-files';
+import { familyEntry, modelFolder } from './families';
 import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint } from './locate';
 import type { ModelAnalysis } from './model-analysis';
 import { modelValues } from './model-values';
@@ -19,7 +20,7 @@ export interface AnalyseOptions {
   /** Path of the checkpoint, overriding bitlens.json and the setting. */
   readonly checkpoint?: string;
   /** An entry of a bitlens.json that the caller has read; otherwise the nearest bitlens.json is looked at. */
-  readonly entry?: { readonly model: ModelEntry; readonly configPath: string };
+  readonly entry?: { readonly model: ModelEntry; readonly configPath?: string };
   /** Path of a recipe to show and check, overriding bitlens.json and the one found beside the source. */
   readonly recipe?: string;
   readonly signal?: AbortSignal;
@@ -54,16 +55,18 @@ export class ModelFinder {
   async find(source: string, settings: Settings, options: AnalyseOptions): Promise<ModelAnalysis> {
     const { signal } = options;
     const { python, host } = this;
+    const published = options.entry ? null : await modelFolder(source);
+    if (published !== null) return this.findPublished(published, settings, options);
     const { entry, configPath, notes } = options.entry
-      ? { entry: options.entry.model, configPath: options.entry.configPath, notes: [] }
+      ? { entry: options.entry.model, configPath: options.entry.configPath ?? null, notes: [] }
       : await locateEntry(source, options.root, rootsOf(host));
     const only = options.root ?? entry?.class;
-    const namedBy = options.root !== undefined ? this.caller : 'in bitlens.json';
-    const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined) ? entry.args : undefined;
+    const namedBy = options.root !== undefined ? this.caller : entry?.folder === undefined ? 'in bitlens.json' : 'in config.json';
+    const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined || entry.folder !== undefined) ? entry.args : undefined;
     const candidates = await python.rootCandidates(source);
-    const query = { python, file: source, candidates, namedBy, ...(only === undefined ? {} : { only }), ...(args ? { args } : {}), ...(signal ? { signal } : {}) };
+    const query = { python, file: source, candidates, namedBy, ...(only === undefined ? {} : { only }), ...(args ? { args } : {}), ...(entry?.folder === undefined ? {} : { argsFrom: 'config.json' }), ...(signal ? { signal } : {}) };
 
-    const opened = await this.checkpointFor(source, settings, options, entry?.checkpoint, { ...query, cache: this.checkpoints });
+    const opened = await this.checkpointFor(source, settings, options, entry, { ...query, cache: this.checkpoints });
     const chosen = opened.chosen ?? await this.root(query, opened);
     const recipe = chosen ? await this.recipeFor(source, chosen.choice.name, entry, options.recipe, notes) : null;
     return {
@@ -79,10 +82,19 @@ export class ModelFinder {
     };
   }
 
-  private async checkpointFor(source: string, settings: Settings, options: AnalyseOptions, configured: string | undefined, query: Parameters<typeof discover>[0]): Promise<OpenedCheckpoint> {
+  /** A published model: the entry of bitlens.json that names its folder, else what config.json says. */
+  private async findPublished(folder: string, settings: Settings, options: AnalyseOptions): Promise<ModelAnalysis> {
+    const { entry, configPath, notes } = await locateEntry(folder, options.root, rootsOf(this.host), true);
+    const model = entry && (options.root === undefined || options.root === entry.class) ? entry : { ...entry, ...await familyEntry(folder, options.root), ...(entry?.checkpoint === undefined ? {} : { checkpoint: entry.checkpoint }) };
+    const found = await this.find(model.source, settings, { ...options, entry: { model, ...(configPath === null ? {} : { configPath }) } });
+    return notes.length > 0 ? { ...found, notes: [...notes, ...(found.notes ?? [])] } : found;
+  }
+
+  private async checkpointFor(source: string, settings: Settings, options: AnalyseOptions, entry: ModelEntry | null, query: Parameters<typeof discover>[0]): Promise<OpenedCheckpoint> {
     const { signal } = options;
     if (options.checkpoint !== undefined) return openNamed(this.checkpoints, path.resolve(options.checkpoint), this.caller, signal);
-    if (configured !== undefined) return openNamed(this.checkpoints, configured, 'in bitlens.json', signal);
+    if (entry?.checkpoint !== undefined) return openNamed(this.checkpoints, entry.checkpoint, entry.folder === undefined ? 'in bitlens.json' : 'by the folder of the model', signal);
+    if (entry?.folder !== undefined) return { path: null, checkpoint: null, error: null, reason: `${entry.folder} holds no weights, or several files that could be meant; name one with --checkpoint or in bitlens.json` };
     const { checkpoint: setting } = settings;
     if (setting !== '') {
       const base = rootsOf(this.host).find((folder) => source.startsWith(folder + path.sep)) ?? path.dirname(source);

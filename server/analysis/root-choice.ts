@@ -51,7 +51,7 @@ async function attempt(query: RootQuery, builder: TreeBuilder, candidate: RootCa
     const linked = link(tree, query.checkpoint, options);
     return { candidate, tree, link: linked, args, argsFrom, fit: fitOf(tree, linked) };
   };
-  let best = await make(query.args ?? null, query.args ? 'bitlens.json' : null);
+  let best = await make(query.args ?? null, query.args ? query.argsFrom ?? 'bitlens.json' : null);
   if (query.args || !query.checkpoint) return best;
   const { fit } = best ?? { fit: null };
   const needy = candidate.missingArguments.length > 0;

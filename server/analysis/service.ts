@@ -21,7 +21,7 @@ import { checkpointSummary, openForUser, scannable, whyNotScanned } from './insp
 import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
 import { allocateMeasured } from './measured-allocation';
-import type { MeasurementState, ModelAnalysis } from './model-analysis';
+import { ownRecipe, placeOf, type MeasurementState, type ModelAnalysis } from './model-analysis';
 import { modelData, type ModelData } from './model-data';
 import { ModelFinder, type AnalyseOptions } from './model-finder';
 import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
@@ -194,7 +194,7 @@ export class AnalysisService {
    */
   writeOnnx(analysis: ModelAnalysis, traced: TraceResult, out: string, options: RunOptions = {}): Promise<OnnxResult> {
     if (!analysis.checkpoint) throw new UserError('an ONNX model needs weights: name a checkpoint with --checkpoint');
-    const metadata = [['source', path.basename(analysis.source)], ['class', analysis.root?.name ?? ''], ['checkpoint', path.basename(analysis.checkpoint.path)]] as const;
+    const metadata = [['source', path.basename(placeOf(analysis))], ['class', analysis.root?.name ?? ''], ['checkpoint', path.basename(analysis.checkpoint.path)]] as const;
     return this.options.kernel.run('onnx', { graph: traced.graph, checkpoint: analysis.checkpoint.path, path: path.resolve(out), metadata }, options);
   }
 
@@ -219,7 +219,7 @@ export class AnalysisService {
     const groups = this.groupsOf(done);
     const allocator = allocatorNamed(request.allocator).id;
     const out = request.out === undefined ? null : path.resolve(request.out);
-    const folder = out ? path.dirname(out) : path.dirname(done.source);
+    const folder = path.dirname(out ?? ownRecipe(done));
     const finish = async (allocation: Allocation, recipe: Recipe, notes: readonly string[] = []): Promise<AllocationSummary> => {
       const kept = groups.length > 0 && done.recipe?.groups ? { ...recipe, groups: done.recipe.groups } : recipe;
       if (out) await writeRecipeFile(out, kept, options.signal);
@@ -444,8 +444,7 @@ export class AnalysisService {
     const layers = selectLayers(analysis.link!, [request.path]);
     const format = request.format === 'keep' ? 'keep' : userFormats([request.format])[0]!;
     const method = methodNamed(request.method).id;
-    const own = path.join(path.dirname(analysis.source), `${path.basename(analysis.source, path.extname(analysis.source))}.recipe.json`);
-    const file = request.recipe !== undefined ? path.resolve(request.recipe) : analysis.recipePath ?? own;
+    const file = request.recipe !== undefined ? path.resolve(request.recipe) : analysis.recipePath ?? ownRecipe(analysis);
     const before = await this.existingRecipe(file) ?? emptyRecipe(analysis, path.dirname(file));
     const tied = analysis.link!.layers.filter((layer) => layers.some((each) => each.path === layer.tiedTo));
     const scheme = { weights: format, ...(method === DEFAULT_METHOD || format === 'keep' ? {} : { method }) };
@@ -480,7 +479,7 @@ function emptyRecipe(analysis: ModelAnalysis, folder: string): Recipe {
   const relative = (file: string): string => path.relative(folder, file).split(path.sep).join('/');
   return {
     version: 1,
-    model: { source: relative(analysis.source), class: analysis.root!.name, checkpoint: relative(analysis.checkpointPath!) },
+    model: { source: relative(placeOf(analysis)) || '.', class: analysis.root!.name, checkpoint: relative(analysis.checkpointPath!) },
     default: { weights: 'keep' },
     layers: record([]),
   };

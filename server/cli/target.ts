@@ -1,7 +1,8 @@
-/** TARGET: `file.py`, `file.py:Class`, a bitlens.json, or `bitlens.json:Class`. */
-import { stat } from 'node:fs/promises';
+/** TARGET: `file.py`, `file.py:Class`, a bitlens.json, `bitlens.json:Class`, or the folder of a published model (`folder:Class`). */
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { readConfig, type ModelEntry } from '../analysis/config';
+import { modelFolder } from '../analysis/families';
 import type { ModelAnalysis } from '../analysis/model-analysis';
 import type { AnalyseOptions } from '../analysis/service';
 import { didYouMean, UserError } from '../analysis/user-error';
@@ -10,9 +11,14 @@ import type { VerbContext } from './context';
 import { plain, plural } from './output';
 import { addProjectOf } from './project';
 
-export const TARGET = { name: 'TARGET', help: 'model: file.py, file.py:Class, or a bitlens.json' } as const;
+export const TARGET = { name: 'TARGET', help: 'model: file.py, file.py:Class, a bitlens.json, or a folder with config.json and weights' } as const;
 export const CHECKPOINT: Flag = { name: 'checkpoint', value: 'CKPT', help: 'weights; else bitlens.json, else found beside the source' };
 export const FORMATS: Flag = { name: 'formats', value: 'LIST', help: 'format ids or families, separated by commas; "all" for every listed one', repeated: true };
+
+const WHAT = 'TARGET is file.py, file.py:Class, a bitlens.json, or a folder with config.json and weights';
+
+/** True for a file of our own kind that somebody called config.json. */
+const namesModels = async (file: string): Promise<boolean> => /"models"\s*:/.test(await readFile(file, 'utf8'));
 
 export interface Target {
   readonly file: string;
@@ -28,18 +34,20 @@ async function kindOf(file: string): Promise<'file' | 'folder' | null> {
 /** @throws UserError when there is no such file, or a configuration names several models. */
 export async function readTarget(text: string): Promise<Target> {
   const whole = path.resolve(text);
-  const split = /^(.+\.(?:pyi?|json)):([^:\\/]+)$/i.exec(text);
-  if (split && (await kindOf(whole)) === null) return resolveTarget(path.resolve(split[1]!), split[2]!, text);
+  const split = /^(.+):([A-Za-z_][\w.]*)$/.exec(text);
+  if (split && (await kindOf(whole)) === null && (await kindOf(path.resolve(split[1]!))) !== null) return resolveTarget(path.resolve(split[1]!), split[2]!, text);
   return resolveTarget(whole, undefined, text);
 }
 
 async function resolveTarget(file: string, root: string | undefined, text: string): Promise<Target> {
   addProjectOf(file);
   const kind = await kindOf(file);
-  if (kind === null) throw new UserError(`${text}: there is no such file. TARGET is file.py, file.py:Class, or a bitlens.json`);
-  if (kind === 'folder') throw new UserError(`${text} is a folder. TARGET is file.py, file.py:Class, or a bitlens.json`);
+  if (kind === null) throw new UserError(`${text}: there is no such file. ${WHAT}`);
+  const published = await modelFolder(file);
+  if (published !== null && !(kind === 'file' && await namesModels(file))) return { file: published, ...(root === undefined ? {} : { root }) };
+  if (kind === 'folder') throw new UserError(`${text} is a folder without a config.json. ${WHAT}`);
   if (!file.toLowerCase().endsWith('.json')) {
-    if (!/\.pyi?$/i.test(file)) throw new UserError(`${text} is neither Python source nor a bitlens.json. TARGET is file.py, file.py:Class, or a bitlens.json; the checkpoint goes to --checkpoint`);
+    if (!/\.pyi?$/i.test(file)) throw new UserError(`${text} is neither Python source nor a bitlens.json. ${WHAT}; the checkpoint goes to --checkpoint`);
     return { file, ...(root === undefined ? {} : { root }) };
   }
   const config = await readConfig(file);

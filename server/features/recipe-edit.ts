@@ -1,6 +1,6 @@
 /** Changes to a recipe as text edits, so that they can be undone like any other. */
 import path from 'node:path';
-import type { ModelAnalysis } from '../analysis/model-analysis';
+import { ownRecipe, placeOf, type ModelAnalysis } from '../analysis/model-analysis';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import type { Range } from '../protocol';
 
@@ -10,8 +10,7 @@ export interface TextEdit { readonly range: Range; readonly newText: string }
 /** Where a model's recipe is, or would be made. */
 export function recipePathOf(analysis: ModelAnalysis): string {
   if (analysis.recipePath !== null) return analysis.recipePath;
-  const { dir, name } = path.parse(analysis.source);
-  return path.join(dir, `${name}.recipe.json`);
+  return ownRecipe(analysis);
 }
 
 /** A new recipe that gives these layers a format and keeps the stored precision of the others. */
@@ -20,7 +19,7 @@ export function newRecipe(analysis: ModelAnalysis, layers: readonly LayerFormat[
   const relative = (file: string): string => path.relative(folder, file).split(path.sep).join('/');
   const recipe: Recipe = {
     version: 1,
-    model: { source: relative(analysis.source), class: analysis.root!.name, checkpoint: relative(analysis.checkpointPath!) },
+    model: { source: relative(placeOf(analysis)) || '.', class: analysis.root!.name, checkpoint: relative(analysis.checkpointPath!) },
     default: { weights: 'keep' },
     layers: schemes(layers),
   };

@@ -5,7 +5,7 @@ import { parseFormat } from '../../kernels/formats/registry';
 import type { WeightScan } from '../../kernels/jobs/job';
 import type { SensitivityMetric } from '../../kernels/methods/method';
 import type { Allocation } from '../analysis/allocation';
-import type { ModelAnalysis } from '../analysis/model-analysis';
+import { placeOf, type ModelAnalysis } from '../analysis/model-analysis';
 import { isAbout, recipeFormat } from '../analysis/summary';
 import { weightLayers } from '../linking/link';
 import type { LayerDetail, ReportData, ReportLayer } from '../protocol';
@@ -65,7 +65,7 @@ export function buildReport(input: ReportInput): ReportData {
     title: `${analysis.root!.name}: sensitivity to low precision`,
     generatedAt: input.generatedAt.toISOString(),
     target: {
-      source: path.basename(analysis.source), root: analysis.root!.name, rootReason: analysis.root!.reason,
+      source: path.basename(placeOf(analysis)), root: analysis.root!.name, rootReason: analysis.root!.reason,
       checkpoint: path.basename(checkpoint!.path),
       identity: checkpoint!.files.map((file) => `${path.basename(file.path)}, ${file.identity.size} bytes, of ${new Date(file.identity.mtimeMs).toISOString()}`).slice(0, 4).join('; '),
     },

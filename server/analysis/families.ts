@@ -1,0 +1,72 @@
+/**
+ * Models published without code: a folder with config.json and weights, as Hugging Face's libraries write it. The families below
+ * have their source in this extension (server/families, shipped as dist/families), with the names of the published checkpoints.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { assetPath } from '../../kernels/assets';
+import type { ModelEntry } from './config';
+import { JsonValue, readJsonFile, record } from './json-reader';
+import { didYouMean, UserError } from './user-error';
+
+interface Family {
+  /** File below server/families. */
+  readonly file: string;
+  /** Classes it defines; the first is taken where config.json names none. */
+  readonly classes: readonly string[];
+}
+const decoder = (file: string, name: string): Family => ({ file, classes: ['ForCausalLM', 'Model'].map((what) => `${name}${what}`) });
+
+/** By `model_type`. */
+export const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
+  ['llama', decoder('llama.py', 'Llama')],
+]);
+
+export const CONFIG_JSON = 'config.json';
+/** Weights in such a folder, the preferred first. */
+const WEIGHTS = ['model.safetensors', 'model.safetensors.index.json', 'pytorch_model.bin', 'pytorch_model.bin.index.json'];
+const OTHER_WEIGHTS = /\.(?:safetensors|bin|pt|pth|gguf)$/i;
+
+/** The folder that a path means as a published model: itself, or that of its config.json; null when it is neither. */
+export async function modelFolder(place: string): Promise<string | null> {
+  if (/\.pyi?$/i.test(place)) return null;
+  const facts = await stat(place).catch(() => null);
+  if (facts?.isFile()) return path.basename(place) === CONFIG_JSON ? path.dirname(place) : null;
+  if (!facts?.isDirectory()) return null;
+  return (await stat(path.join(place, CONFIG_JSON)).catch(() => null))?.isFile() ? place : null;
+}
+
+/** The weights of a published model; undefined when there are none, or several that could be meant. */
+async function weightsIn(folder: string): Promise<string | undefined> {
+  const names = new Set(await readdir(folder));
+  const usual = WEIGHTS.find((name) => names.has(name));
+  if (usual !== undefined) return path.join(folder, usual);
+  const others = [...names].filter((name) => OTHER_WEIGHTS.test(name) && !/^(?:optimizer|scheduler|training_args|rng_state)/i.test(name));
+  return others.length === 1 ? path.join(folder, others[0]!) : undefined;
+}
+
+/**
+ * What a bitlens.json would say of a published model: the source of its family, its class, config.json as the constructor's argument.
+ *
+ * @throws UserError when config.json is broken, or of a family or class that is not known here.
+ */
+export async function familyEntry(folder: string, chosen?: string): Promise<ModelEntry> {
+  const file = path.join(folder, CONFIG_JSON);
+  const values = new JsonValue(await readJsonFile(file, 'configuration'), '', file).members();
+  const type = values.get('model_type')?.string();
+  const known = [...FAMILIES.keys()].join(', ');
+  if (type === undefined) throw new UserError(`${file} names no "model_type", so that it does not say which network this is. Name the Python source instead, or one of: ${known}`);
+  const family = FAMILIES.get(type);
+  if (!family) throw new UserError(`${file}: no network of the model_type ${JSON.stringify(type.slice(0, 80))} is built in.${didYouMean(type, [...FAMILIES.keys()])} There are: ${known}. Name the Python source of the model instead`);
+  const architectures = values.get('architectures');
+  const named = chosen ?? (architectures && architectures.value !== null ? architectures.items()[0]?.string() : undefined) ?? family.classes[0]!;
+  if (!family.classes.includes(named)) {
+    throw new UserError(`${file}: ${JSON.stringify(named.slice(0, 80))} is not built in for the model_type ${type}.${didYouMean(named, family.classes)} There are: ${family.classes.join(', ')}; choose one with ${folder}:CLASS`);
+  }
+  const checkpoint = await weightsIn(folder);
+  return {
+    source: path.join(assetPath('families'), family.file), folder, class: named,
+    args: { config: record([...values].map(([name, { value }]) => [name, value] as const)) },
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+  };
+}
