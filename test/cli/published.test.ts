@@ -39,7 +39,7 @@ test('layers, scan, trace, allocate, sensitivity and trial take the folder', asy
   const found = await run<{ explained: number; missing: unknown[]; misshaped: unknown[]; layers: { path: string; linked: boolean }[]; arguments: { from: string } }>('layers', model);
   assert.deepEqual([found.explained, found.missing, found.misshaped, found.arguments.from], [1, [], [], 'config.json']);
   assert.ok(found.layers.every(({ linked }) => linked));
-  assert.equal((await run<unknown[]>('scan', model, '--formats', 'int4-sym-channel')).length, 36);
+  assert.equal((await run<{ tensors: unknown[] }>('scan', model, '--formats', 'int4-sym-channel')).tensors.length, 36);
   const traced = await run<{ complete: boolean; inputs: unknown }>('trace', model);
   assert.deepEqual([traced.complete, traced.inputs], [true, [{ name: 'input_ids', type: 'I64', shape: ['batch', 'sequence'] }]]);
   // A recipe in the folder names the folder as its source, and is found there.
