@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { makeExports, type BitlensExports } from './api';
 import { CHECKPOINT_OPTION_VIEW, CHECKPOINT_VIEW, CheckpointEditor } from './checkpoint-editor';
+import { activations } from './commands/activations';
 import { chooseCheckpoint } from './commands/choose-checkpoint';
 import { chooseClass } from './commands/choose-class';
 import { registerCommand, type Run } from './commands/command';
@@ -47,6 +48,7 @@ export function activate(extension: vscode.ExtensionContext): BitlensExports | T
     'bitlens.quantizeLayer': quantizeLayer,
     'bitlens.suggestAllocation': suggestAllocation,
     'bitlens.runTrial': runTrialCommand,
+    'bitlens.activations': activations,
     'bitlens.evaluate': evaluate,
     'bitlens.nameData': nameData,
     'bitlens.measureSensitivity': measureSensitivity,

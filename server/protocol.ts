@@ -220,6 +220,9 @@ export interface TrialSummary {
 /** Which data bitlens.json names for a model, as file names. */
 export interface NamedData { readonly task: string | null; readonly calibration: string | null; readonly evaluation: string | null }
 
+/** What a run over the data showed: findings carry the rest. */
+export interface ActivationsSummary { readonly places: number; readonly findings: number; readonly samples: number; readonly seconds: number; readonly data: string }
+
 export interface EvaluateRequest extends ModelTarget { readonly samples?: number }
 export interface SensitivityRequest extends ModelTarget {
   readonly metric?: string;
@@ -297,6 +300,7 @@ export interface Requests {
   'bitlens/writeRecipe': { params: ModelTarget & { path: string; format: string; method: string; recipe?: string }; result: { recipe: string } };
   'bitlens/trial': { params: TrialRequest; result: TrialSummary };
   'bitlens/evaluate': { params: EvaluateRequest; result: EvaluateResult };
+  'bitlens/activations': { params: EvaluateRequest; result: ActivationsSummary };
   'bitlens/sensitivity': { params: SensitivityRequest; result: SensitivityResult };
   'bitlens/inspect': { params: { path: string }; result: CheckpointSummary };
   'bitlens/diff': { params: { path: string; other: string }; result: CheckpointDiff };

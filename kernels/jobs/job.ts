@@ -2,6 +2,8 @@
 import type { ScaleRule } from '../formats/format';
 import type { DatasetSpec, Task } from '../data/data';
 import type { Graph } from '../graph/graph';
+import type { ActivationStatistics } from '../run/activation-statistics';
+import type { Observed } from '../run/observed';
 import type { JudgedFigures, LabelFigures } from '../run/judging';
 
 /** One weight to work on: a tensor of a checkpoint, and which of its dimensions is the output channel. */
@@ -373,6 +375,19 @@ export interface TrialResult {
   readonly export?: QuantizeResult['export'];
 }
 
+/** What the values of a model look like on data. */
+export interface ActivationsParams extends ModelRun {
+  readonly weights: readonly WeightSpec[];
+}
+export interface ObservedValue extends Omit<Observed, 'channelAxis'> { readonly statistics: ActivationStatistics }
+export interface ActivationsResult {
+  /** In the order of the weights, then of the graph; a value may have several roles. */
+  readonly values: readonly ObservedValue[];
+  readonly samples: number;
+  readonly seconds: number;
+  readonly data: string;
+}
+
 /** Recipes to compare on the same data, weights rounded to nearest. */
 export interface JudgeParams extends ModelRun {
   readonly weights: readonly WeightSpec[];
@@ -403,6 +418,7 @@ export interface JobTypes {
   sensitivity: { params: SensitivityParams; result: SensitivityResult };
   trial: { params: TrialParams; result: TrialResult };
   judge: { params: JudgeParams; result: JudgeResult };
+  activations: { params: ActivationsParams; result: ActivationsResult };
 }
 export type JobKind = keyof JobTypes;
 

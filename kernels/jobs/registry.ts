@@ -1,4 +1,5 @@
 /** Every job the kernel process can run, by kind. */
+import { activationsJob } from './activations';
 import { allocateJob } from './allocate';
 import { compareJob } from './compare';
 import { convertJob } from './convert';
@@ -24,4 +25,5 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   sensitivity: sensitivityJob,
   trial: trialJob,
   judge: judgeJob,
+  activations: activationsJob,
 };

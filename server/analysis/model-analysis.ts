@@ -1,7 +1,7 @@
 /** What is known about one model at one moment: source, checkpoint, layers, measurements, recipe. Plain and immutable. */
 import path from 'node:path';
 import type { Checkpoint, CheckpointProblem } from '../../kernels/checkpoint/checkpoint';
-import type { SensitivityResult, WeightScan } from '../../kernels/jobs/job';
+import type { ActivationsResult, SensitivityResult, WeightScan } from '../../kernels/jobs/job';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import type { LinkResult } from '../linking/layer';
 import type { TraceResult } from '../trace/trace';
@@ -49,6 +49,8 @@ export interface ModelAnalysis {
   readonly rootArguments?: { readonly values: Readonly<Record<string, unknown>>; readonly from: string };
   /** What running the model with layers quantized has shown, the newest last; absent until it was run. */
   readonly sensitivities?: readonly SensitivityResult[];
+  /** What values of the model look like on data; absent or null until they were looked at. */
+  readonly activations?: ActivationsResult | null;
   /** Forward as a graph, when it was traced. */
   readonly traced?: TraceResult;
   /** The bitlens.json that names the model. */

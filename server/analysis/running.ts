@@ -3,14 +3,14 @@ import { sampleShapeOf } from '../../kernels/data/shape';
 import { findRuntime, NO_RUNTIME } from '../../kernels/run/onnx-runtime';
 import type { DatasetSpec } from '../../kernels/data/data';
 import type { Graph } from '../../kernels/graph/graph';
-import type { EvaluateResult, JudgeResult, ModelRun, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
+import type { ActivationsResult, EvaluateResult, JudgeResult, ModelRun, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
 import { specOf } from './measurements';
 import type { ModelAnalysis } from './model-analysis';
 import { requireData, type ModelData } from './model-data';
 import type { KernelPort, PythonPort, RunOptions } from './ports';
-import { SensitivityCache } from './sensitivity-cache';
+import { RunCache, type RunResults } from './run-cache';
 import { traceAnalysis } from './trace';
 import { planTasks, type TrialExport, type TrialPlan } from './trial';
 import { messageOf, UserError } from './user-error';
@@ -43,7 +43,7 @@ const SEED = 0;
 export class CannotRun extends UserError {}
 
 export class Running {
-  private readonly results = new SensitivityCache();
+  private readonly results = new RunCache();
   constructor(private readonly kernel: KernelPort, private readonly python: PythonPort) {}
 
   /** The model as a graph for this data. @throws UserError when the source cannot be followed to its end. */
@@ -72,12 +72,20 @@ export class Running {
     const run = await this.runOf(analysis, request, true);
     const weights = (request.layers ?? weightLayers(analysis.link!)).map((layer) => specOf(layer));
     const result = await this.kernel.run('sensitivity', { ...run, weights, formats: request.formats, metric: request.metric, scaleRule: 'absmax' }, options);
-    this.results.add(analysis, result);
+    this.results.addSensitivity(analysis, result);
     return result;
   }
 
-  /** The newest result of each metric, as long as source and checkpoint are the same. */
-  known(analysis: ModelAnalysis): SensitivityResult[] {
+  /** What values of the model look like on data. Findings (BL2xx) rest on the result from then on. */
+  async activations(analysis: ModelAnalysis, request: RunRequest, options: RunOptions = {}): Promise<ActivationsResult> {
+    const run = await this.runOf(analysis, request, true);
+    const result = await this.kernel.run('activations', { ...run, weights: weightLayers(analysis.link!).map((layer) => specOf(layer)) }, options);
+    this.results.addActivations(analysis, result);
+    return result;
+  }
+
+  /** What was found so far, as long as source and checkpoint are the same. */
+  known(analysis: ModelAnalysis): RunResults {
     return this.results.of(analysis);
   }
 

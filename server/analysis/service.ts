@@ -131,7 +131,7 @@ export class AnalysisService {
    */
   async analyse(file: string, options: AnalyseOptions = {}): Promise<ModelAnalysis> {
     const analysis = await this.finder.find(path.resolve(file), this.settings, options);
-    return { ...analysis, measurements: this.knownMeasurements(analysis), sensitivities: this.running.known(analysis) };
+    return { ...analysis, measurements: this.knownMeasurements(analysis), ...this.running.known(analysis) };
   }
 
   /** Formats that are measured: those of the settings, the target format, and those the recipe gives. */

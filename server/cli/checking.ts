@@ -9,6 +9,7 @@ import { ruleCodes, ruleOf, suppressions } from '../rules/registry';
 import type { Finding } from '../rules/rule';
 import { unknownCodeMessage, type Suppressions } from '../rules/suppressions';
 import type { VerbContext } from './context';
+import { readData, readSamples } from './data-flags';
 import { addProjectOf } from './project';
 import { analyseOptions, readTarget, type Target } from './target';
 
@@ -22,6 +23,8 @@ export interface CheckedModel {
 
 const SKIPPED = new Set(['node_modules', '__pycache__', 'venv', 'env', 'site-packages', 'build', 'dist']);
 const MAX_FILES = 5000;
+/** Samples that activations are looked at on when none is named. */
+const DEFAULT_SAMPLES = 64;
 const MAX_SOURCE_BYTES = 4 * 2 ** 20;
 
 /** Python files below a folder that mention torch, in name order; hidden folders and environments are passed over. */
@@ -79,6 +82,10 @@ export async function checkTarget(service: AnalysisService, target: Target, list
   const { link } = analysis;
   if (!listed && context.args.has('checkpoint') && analysis.checkpoint && (link?.matched ?? 0) + (link?.absorbed ?? 0) === 0) return null;
   if (!context.args.has('no-measure')) analysis = await service.measure(analysis, undefined, context);
+  if (context.args.has('activations')) {
+    const samples = readSamples(context.args) ?? DEFAULT_SAMPLES;
+    analysis = { ...analysis, activations: await service.running.activations(analysis, { data: readData(analysis, context.args), samples }, context) };
+  }
   for (const note of analysis.notes ?? []) context.note(note);
   if (analysis.measurements.state === 'failed') throw new UserError(`${target.file}: cannot measure: ${analysis.measurements.message}. Use --no-measure to check code and header only`);
   return { analysis, findings: await placed(analysis, service.findings(analysis)) };

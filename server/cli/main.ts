@@ -1,6 +1,7 @@
 /** The command line with every verb. */
 import { createAnalysis } from '../analysis/create';
 import { runCommandLine } from './run';
+import { activations } from './verbs/activations';
 import { allocate } from './verbs/allocate';
 import { check } from './verbs/check';
 import { convert } from './verbs/convert';
@@ -18,4 +19,4 @@ import { sensitivity } from './verbs/sensitivity';
 import { trace } from './verbs/trace';
 import { trial } from './verbs/trial';
 
-runCommandLine({ verbs: [inspect, layers, check, scan, allocate, quantize, evaluate, sensitivity, trial, trace, convert, diff, report, formats, methods, rules], createAnalysis });
+runCommandLine({ verbs: [inspect, layers, check, scan, allocate, quantize, evaluate, sensitivity, activations, trial, trace, convert, diff, report, formats, methods, rules], createAnalysis });

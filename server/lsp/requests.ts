@@ -121,6 +121,17 @@ export function registerRequests(connection: Connection, session: Session, kerne
         return service.running.evaluate(analysis, { data: modelData(analysis), ...request }, options);
       },
     },
+    'bitlens/activations': {
+      work: ['measuring', 'Gathering activation statistics'],
+      run: async (p, options) => {
+        const request = given({ samples: p.optionalNumber('samples') });
+        const { service, analysis } = await modelFor(p, options);
+        const found = await service.running.activations(analysis, { data: modelData(analysis), ...request }, options);
+        session.filesChanged();
+        const findings = service.findings({ ...analysis, activations: found }).filter(({ code }) => code.startsWith('BL2')).length;
+        return { places: found.values.length, findings, samples: found.samples, seconds: found.seconds, data: found.data };
+      },
+    },
     'bitlens/sensitivity': {
       work: ['measuring', 'Measuring sensitivity'],
       run: async (p, options) => {

@@ -12,6 +12,7 @@ const NEEDS: Readonly<Record<(typeof rules)[number]['needs'], string>> = {
   checkpoint: 'the header of the checkpoint',
   measurements: 'a measurement of the weights (kernel process)',
   recipe: 'a recipe',
+  activations: 'a run of the model on data (`bitlens check --activations`, `Bitlens: Gather Activation Statistics on Data`)',
 };
 const ROOMS: readonly (readonly [string, string])[] = [
   ['BL1', 'Weights and recipes'],

@@ -9,7 +9,8 @@ import { plain } from './text';
 
 /** What a rule saw on one layer. */
 export interface Observation {
-  readonly layer: Layer;
+  /** A layer, or anything with a path and a place in source. */
+  readonly layer: Pick<Layer, 'path' | 'span'>;
   /** How bad, in any unit: the largest is the worst and speaks for the line. */
   readonly badness: number;
 }

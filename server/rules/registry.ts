@@ -10,6 +10,14 @@ import { edgeLayersBelow8 } from './bl107-edge-layers';
 import { groupSize } from './bl108-group-size';
 import { tiedBits } from './bl109-tied-bits';
 import { recipeNames } from './bl110-recipe-names';
+import { outlierChannels } from './bl201-outlier-channels';
+import { asymmetricRange } from './bl202-asymmetric-range';
+import { softmaxGrid } from './bl203-softmax-grid';
+import { massiveActivations } from './bl204-massive-activations';
+import { normOverflow } from './bl205-norm-overflow';
+import { unequalTerms } from './bl206-unequal-terms';
+import { attentionLogits } from './bl207-attention-logits';
+import { accumulatorWidth } from './bl208-accumulator-width';
 import { missingTensor } from './bl401-missing-tensor';
 import { unexpectedTensor } from './bl402-unexpected-tensor';
 import { misshapedTensor } from './bl403-misshaped-tensor';
@@ -26,6 +34,7 @@ import { readSuppressions, type Suppressions } from './suppressions';
 
 export const rules: readonly Rule[] = [
   lowSqnr, heavyTails, channelRanges, deadChannels, notFinite, dtypeRange, edgeLayersBelow8, groupSize, tiedBits, recipeNames,
+  outlierChannels, asymmetricRange, softmaxGrid, massiveActivations, normOverflow, unequalTerms, attentionLogits, accumulatorWidth,
   missingTensor, unexpectedTensor, misshapedTensor, tiedTensors, checkpointRefused, checkpointQuestionable, checkpointImports, projectFile,
   notUnderstood, unknownSuppression, notTraced,
 ];

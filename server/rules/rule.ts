@@ -47,6 +47,6 @@ export interface Rule {
   /** Markdown for docs/findings.md: why it matters, what is measured, what to do. */
   readonly explanation: string;
   /** What must be there for the rule to say anything. */
-  readonly needs: 'source' | 'checkpoint' | 'measurements' | 'recipe';
+  readonly needs: 'source' | 'checkpoint' | 'measurements' | 'recipe' | 'activations';
   check(analysis: ModelAnalysis, settings: RuleSettings): Iterable<RawFinding>;
 }

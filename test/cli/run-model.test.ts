@@ -178,3 +178,17 @@ test('the bundled example: every layer is measured, positions computed from shap
   const gptq = await run<Tried>('trial', 'ptq', example, '--format', 'int3-sym-g64', '--method', 'gptq');
   assert.ok(gptq.after.kl < 0.3 * rtn.after.kl, `${gptq.after.kl} against ${rtn.after.kl}`);
 });
+
+test('activations: what is one-sided is found on its line, and only when asked for', async () => {
+  const example = path.join(repositoryRoot, 'examples/shakespeare-gpt/bitlens.json');
+  interface Checked { findings: { code: string; line: number; message: string }[] }
+  const checked = await run<Checked>('check', example, '--activations', '--samples', '4', '--no-measure');
+  const gelu = checked.findings.find(({ code }) => code === 'BL202');
+  // The smallest value of GELU is -0.16997.
+  assert.match(gelu!.message, /values run from -0\.17 to [4-9]/);
+  assert.equal((await run<Checked>('check', example, '--no-measure')).findings.some(({ code }) => code.startsWith('BL2')), false);
+  const { values, samples } = await run<{ values: { role: string; layer?: string; statistics: { min: number; count: number } }[]; samples: number }>('activations', example, '--samples', '3');
+  assert.equal(samples, 3);
+  const down = values.find(({ role, layer }) => role === 'layer-input' && layer === 'blocks.0.mlp.down')!;
+  assert.ok(down.statistics.min > -0.1701 && down.statistics.count === 3 * 128 * 512);
+});

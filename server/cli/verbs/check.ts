@@ -6,6 +6,7 @@ import { UserError } from '../../analysis/user-error';
 import type { CheckedFinding, CheckedModel } from '../checking';
 import { checkTarget, targetsOf } from '../checking';
 import type { Verb } from '../context';
+import { DATA_FLAGS } from '../data-flags';
 import { plain, plural } from '../output';
 import { sarifLog } from '../sarif';
 import { CHECKPOINT } from '../target';
@@ -42,6 +43,8 @@ export const check: Verb = {
       { name: 'minimum-sqnr', value: 'DB', help: 'SQNR below which a layer is reported (20)' },
       { name: 'sarif', help: 'print SARIF 2.1.0 on stdout' },
       { name: 'fail-on', value: 'SEVERITY', help: 'exit 1 when there is a finding of this severity or worse (error)', choices: ['error', 'warning', 'info', 'information'] },
+      { name: 'activations', help: 'also run the model on the data of bitlens.json or of these flags, for the findings BL2xx' },
+      ...DATA_FLAGS,
       { name: 'no-measure', help: 'code and header only: no kernel process, no measured findings' }],
     notes: ['JSON: {findings: [{code, severity, message, file, line, column, endLine, endColumn, layer, layers, evidence}], suppressed, models: [{source, root, reason, checkpoint, layers, linked, evidence}]}'],
   },

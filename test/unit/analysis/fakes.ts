@@ -78,6 +78,7 @@ export class FakeKernel implements KernelPort {
       evaluate: () => { throw new Error('the fake kernel runs no model'); },
       sensitivity: () => { throw new Error('the fake kernel runs no model'); },
       trial: () => { throw new Error('the fake kernel runs no model'); },
+      activations: () => { throw new Error('the fake kernel runs no model'); },
       judge: () => { throw new Error('the fake kernel runs no model'); },
     };
     return answers[kind](params);
