@@ -5,6 +5,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { assetPath } from '../../kernels/assets';
+import type { Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import type { ModelEntry } from './config';
 import { JsonValue, readJsonFile, record } from './json-reader';
 import { didYouMean, UserError } from './user-error';
@@ -14,12 +15,35 @@ interface Family {
   readonly file: string;
   /** Classes it defines; the first is taken where config.json names none. */
   readonly classes: readonly string[];
+  /** What config.json's class names begin with instead, where a family is another's under a name of its own. */
+  readonly alias?: { readonly theirs: string; readonly ours: string };
 }
-const decoder = (file: string, name: string): Family => ({ file, classes: ['ForCausalLM', 'Model'].map((what) => `${name}${what}`) });
+const family = (file: string, name: string, ...heads: string[]): Family => ({ file, classes: heads.map((head) => `${name}${head}`) });
+const decoder = (file: string, name: string): Family => family(file, name, 'ForCausalLM', 'Model');
+const TEXT_HEADS = ['ForSequenceClassification', 'ForTokenClassification', 'ForQuestionAnswering'];
+const roberta = (theirs?: string): Family => ({ ...family('roberta.py', 'Roberta', 'ForMaskedLM', 'Model', ...TEXT_HEADS), ...(theirs === undefined ? {} : { alias: { theirs, ours: 'Roberta' } }) });
 
 /** By `model_type`. */
 export const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
   ['llama', decoder('llama.py', 'Llama')],
+  ['mistral', decoder('mistral.py', 'Mistral')],
+  ['qwen2', decoder('qwen2.py', 'Qwen2')],
+  ['qwen3', decoder('qwen3.py', 'Qwen3')],
+  ['gemma', decoder('gemma.py', 'Gemma')],
+  ['gemma2', decoder('gemma.py', 'Gemma2')],
+  ['gemma3_text', { file: 'gemma.py', classes: ['Gemma3ForCausalLM', 'Gemma3TextModel'] }],
+  ['phi', decoder('phi.py', 'Phi')],
+  ['phi3', decoder('phi3.py', 'Phi3')],
+  ['gpt2', family('gpt2.py', 'GPT2', 'LMHeadModel', 'Model')],
+  ['gpt_neox', decoder('gpt_neox.py', 'GPTNeoX')],
+  ['bert', family('bert.py', 'Bert', 'ForMaskedLM', 'Model', 'ForPreTraining', ...TEXT_HEADS)],
+  ['roberta', roberta()],
+  ['xlm-roberta', roberta('XLMRoberta')],
+  ['camembert', roberta('Camembert')],
+  ['distilbert', family('distilbert.py', 'DistilBert', 'ForMaskedLM', 'Model', ...TEXT_HEADS)],
+  ['vit', family('vit.py', 'ViT', 'ForImageClassification', 'Model')],
+  ['deit', family('deit.py', 'DeiT', 'ForImageClassification', 'Model', 'ForImageClassificationWithTeacher')],
+  ['resnet', family('resnet.py', 'ResNet', 'ForImageClassification', 'Model')],
 ]);
 
 export const CONFIG_JSON = 'config.json';
@@ -56,17 +80,25 @@ export async function familyEntry(folder: string, chosen?: string): Promise<Mode
   const type = values.get('model_type')?.string();
   const known = [...FAMILIES.keys()].join(', ');
   if (type === undefined) throw new UserError(`${file} names no "model_type", so that it does not say which network this is. Name the Python source instead, or one of: ${known}`);
-  const family = FAMILIES.get(type);
-  if (!family) throw new UserError(`${file}: no network of the model_type ${JSON.stringify(type.slice(0, 80))} is built in.${didYouMean(type, [...FAMILIES.keys()])} There are: ${known}. Name the Python source of the model instead`);
+  const made = FAMILIES.get(type);
+  if (!made) throw new UserError(`${file}: no network of the model_type ${JSON.stringify(type.slice(0, 80))} is built in.${didYouMean(type, [...FAMILIES.keys()])} There are: ${known}. Name the Python source of the model instead`);
   const architectures = values.get('architectures');
-  const named = chosen ?? (architectures && architectures.value !== null ? architectures.items()[0]?.string() : undefined) ?? family.classes[0]!;
-  if (!family.classes.includes(named)) {
-    throw new UserError(`${file}: ${JSON.stringify(named.slice(0, 80))} is not built in for the model_type ${type}.${didYouMean(named, family.classes)} There are: ${family.classes.join(', ')}; choose one with ${folder}:CLASS`);
+  const { classes, alias } = made;
+  const published = architectures && architectures.value !== null ? architectures.items()[0]?.string() : undefined;
+  const named = chosen ?? (published !== undefined && alias && published.startsWith(alias.theirs) ? `${alias.ours}${published.slice(alias.theirs.length)}` : published) ?? classes[0]!;
+  if (!classes.includes(named)) {
+    throw new UserError(`${file}: ${JSON.stringify(named.slice(0, 80))} is not built in for the model_type ${type}.${didYouMean(named, classes)} There are: ${classes.join(', ')}; choose one with ${folder}:CLASS`);
   }
   const checkpoint = await weightsIn(folder);
   return {
-    source: path.join(assetPath('families'), family.file), folder, class: named,
+    source: path.join(assetPath('families'), made.file), folder, class: named,
     args: { config: record([...values].map(([name, { value }]) => [name, value] as const)) },
     ...(checkpoint === undefined ? {} : { checkpoint }),
   };
+}
+
+/** Arguments with what only the names in the checkpoint tell: the first BERT weights call a norm's parameters gamma and beta. */
+export function argumentsFor(args: Readonly<Record<string, unknown>>, checkpoint: Checkpoint): Readonly<Record<string, unknown>> {
+  if (!checkpoint.tensors.some(({ name }) => name.endsWith('LayerNorm.gamma'))) return args;
+  return { ...args, config: { ...(args.config as object), norm_parameters: 'gamma' } };
 }

@@ -5,7 +5,7 @@ import type { Settings } from '../protocol';
 import { identityOf, type CheckpointCache } from './checkpoint-cache';
 import type { ModelEntry } from './config';
 import { configFiles, type ConfigFile } from './config-files';
-import { familyEntry, modelFolder } from './families';
+import { argumentsFor, familyEntry, modelFolder } from './families';
 import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint } from './locate';
 import type { ModelAnalysis } from './model-analysis';
 import { modelValues } from './model-values';
@@ -67,7 +67,7 @@ export class ModelFinder {
     const query = { python, file: source, candidates, namedBy, ...(only === undefined ? {} : { only }), ...(args ? { args } : {}), ...(entry?.folder === undefined ? {} : { argsFrom: 'config.json' }), ...(signal ? { signal } : {}) };
 
     const opened = await this.checkpointFor(source, settings, options, entry, { ...query, cache: this.checkpoints });
-    const chosen = opened.chosen ?? await this.root(query, opened);
+    const chosen = opened.chosen ?? await this.root(entry?.folder === undefined || !opened.checkpoint ? query : { ...query, args: argumentsFor(args ?? {}, opened.checkpoint) }, opened);
     const recipe = chosen ? await this.recipeFor(source, chosen.choice.name, entry, options.recipe, notes) : null;
     return {
       source, root: chosen?.choice ?? null, tree: chosen?.attempt.tree ?? null,

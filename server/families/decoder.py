@@ -1,9 +1,11 @@
 """What the decoders of several families share: norms, activations, masks, attention over grouped heads, gated layers."""
-import math
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+
+def gelu_exact(x):
+    return F.gelu(x)
 
 
 def gelu_tanh(x):
@@ -16,7 +18,7 @@ def quick_gelu(x):
 
 def activation(name):
     """Activations by the names that configurations use."""
-    known = {"silu": F.silu, "swish": F.silu, "gelu": F.gelu, "gelu_new": gelu_tanh, "gelu_fast": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh,
+    known = {"silu": F.silu, "swish": F.silu, "gelu": gelu_exact, "gelu_new": gelu_tanh, "gelu_fast": gelu_tanh, "gelu_pytorch_tanh": gelu_tanh,
              "quick_gelu": quick_gelu, "relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": nn.Identity(), "mish": F.mish}
     if name not in known:
         raise ValueError(f"the activation {name} is not known")
@@ -75,12 +77,3 @@ class GatedMLP(nn.Module):
 
     def forward(self, x):
         return self.down_proj(self.act_fn(self.gate_proj(x)) * self.up_proj(x))
-
-
-def layer_kinds(config, windowed):
-    """For each layer whether it sees only the last `sliding_window` positions: as the configuration lists it, else by `windowed(i)`."""
-    if config.sliding_window is None:
-        return [False for _ in range(config.num_hidden_layers)]
-    if config.layer_types is not None:
-        return [each == "sliding_attention" for each in config.layer_types]
-    return [windowed(i) for i in range(config.num_hidden_layers)]

@@ -23,10 +23,6 @@ def rope_values(config, kind=None):
     return values
 
 
-def extended_base(base, factor, dim, length, trained):
-    return base * (factor * length / trained - (factor - 1)) ** (dim / (dim - 2))
-
-
 def yarn(values, dim, config):
     base, trained = values["rope_theta"], values.get("original_max_position_embeddings") or config.max_position_embeddings
     factor = values.get("factor") or config.max_position_embeddings / trained
@@ -40,8 +36,8 @@ def yarn(values, dim, config):
     low, high = max(low, 0), min(high, dim - 1)
     if low == high:
         high = high + 0.001
-    frequencies = []
-    for i in range(dim // 2):
+    frequencies, count = [], (dim + 1) // 2
+    for i in range(count):
         plain = 1.0 / base ** (2 * i / dim)
         ramp = min(max((i - low) / (high - low), 0.0), 1.0)
         frequencies.append(plain / factor * ramp + plain * (1.0 - ramp))
@@ -59,8 +55,8 @@ def yarn(values, dim, config):
 def llama3(values, dim):
     base, factor, trained = values["rope_theta"], values["factor"], values["original_max_position_embeddings"]
     low, high = values["low_freq_factor"], values["high_freq_factor"]
-    frequencies = []
-    for i in range(dim // 2):
+    frequencies, count = [], (dim + 1) // 2
+    for i in range(count):
         plain = 1.0 / base ** (2 * i / dim)
         wavelength = 2 * math.pi / plain
         if wavelength > trained / low:
@@ -74,14 +70,14 @@ def llama3(values, dim):
 
 
 def longrope(values, dim, config):
-    base = values["rope_theta"]
+    base, count = values["rope_theta"], (dim + 1) // 2
     trained = config.original_max_position_embeddings or values.get("original_max_position_embeddings") or config.max_position_embeddings
-    factor = config.max_position_embeddings / trained if config.original_max_position_embeddings else values.get("factor") or config.max_position_embeddings / trained
+    factor = values.get("factor") or config.max_position_embeddings / trained
     strength = values.get("attention_factor")
     if strength is None:
         strength = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(trained))
-    short = [1.0 / (values["short_factor"][i] * base ** (2 * i / dim)) for i in range(dim // 2)]
-    long = [1.0 / (values["long_factor"][i] * base ** (2 * i / dim)) for i in range(dim // 2)]
+    short = [1.0 / (values["short_factor"][i] * base ** (2 * i / dim)) for i in range(count)]
+    long = [1.0 / (values["long_factor"][i] * base ** (2 * i / dim)) for i in range(count)]
     return short, long, trained, strength
 
 
@@ -92,11 +88,11 @@ class RotaryEmbedding(nn.Module):
         super().__init__()
         values = rope_values(config, kind)
         dim = int(head_dim * values["partial_rotary_factor"])
-        base = values["rope_theta"]
+        base, count = values["rope_theta"], (dim + 1) // 2
         self.kind, self.dim, self.base = values["rope_type"], dim, base
         self.trained = config.max_position_embeddings
         self.scaling = 1.0
-        frequencies = [1.0 / base ** (2 * i / dim) for i in range(dim // 2)]
+        frequencies = [1.0 / base ** (2 * i / dim) for i in range(count)]
         if self.kind == "linear":
             frequencies = [each / values["factor"] for each in frequencies]
         elif self.kind == "dynamic":
@@ -113,13 +109,16 @@ class RotaryEmbedding(nn.Module):
         self.register_buffer("inv_freq", torch.tensor(frequencies), persistent=False)
 
     def forward(self, length):
+        positions = torch.arange(length)
         inv_freq = self.inv_freq
-        if self.kind == "dynamic" and length > self.trained:
-            base = extended_base(self.base, self.factor, self.dim, length, self.trained)
+        # What depends on the length is computed with it, so that one graph serves every length.
+        if self.kind == "dynamic":
+            longest = torch.clamp(positions[-1:] + 1, min=self.trained).float()
+            base = self.base * (self.factor * longest / self.trained - (self.factor - 1)) ** (self.dim / (self.dim - 2))
             inv_freq = 1.0 / base ** (torch.arange(0, self.dim, 2).float() / self.dim)
-        if self.kind == "longrope" and length > self.trained:
-            inv_freq = self.longer
-        angles = torch.outer(torch.arange(length).float(), inv_freq)
+        elif self.kind == "longrope":
+            inv_freq = torch.where(positions[-1:] >= self.trained, self.longer, self.inv_freq)
+        angles = torch.outer(positions.float(), inv_freq)
         angles = torch.cat((angles, angles), dim=-1)
         return angles.cos() * self.scaling, angles.sin() * self.scaling
 
