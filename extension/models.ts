@@ -1,11 +1,12 @@
 /**
- * The model that the views and commands are about: the one of the Python editor used last.
+ * The model that the views and commands are about: the one of the Python editor (or config.json of a published model) used last.
  * Keeps the server's last summary of it and asks again when the server says that something changed.
  */
 import * as vscode from 'vscode';
 import type { LayerRow, ModelSummary, ModelTarget } from '../server/protocol';
 import { DOCUMENTS, type ServerClient } from './client';
 import { isCancellation, isConnectionLost, messageOf } from './errors';
+import { isPublishedConfig } from './ui/arguments';
 
 const SETTLE_MS = 250;
 
@@ -118,7 +119,7 @@ export class Models implements vscode.Disposable {
   private follow(): void {
     // After a reload the tab in front may be the report: then the Python file beside it is meant.
     const editors = [vscode.window.activeTextEditor, ...(this.target ? [] : vscode.window.visibleTextEditors)];
-    const document = editors.map((editor) => editor?.document).find((one) => one && vscode.languages.match(DOCUMENTS, one) > 0);
+    const document = editors.map((editor) => editor?.document).find((one) => one && (vscode.languages.match(DOCUMENTS, one) > 0 || isPublishedModel(one)));
     if (!document) return;
     const uri = document.uri.toString();
     if (uri === this.target?.uri) return;
@@ -155,6 +156,11 @@ export class Models implements vscode.Disposable {
     void vscode.commands.executeCommand('setContext', 'bitlens.hasDocument', this.target !== undefined);
     this.emitter.fire();
   }
+}
+
+/** config.json of a model published without code: the server has the source of its family. */
+function isPublishedModel(document: vscode.TextDocument): boolean {
+  return isPublishedConfig(document.uri) && /"model_type"\s*:/.test(document.getText());
 }
 
 /** Uris may be escaped in two ways (`c%3A`, `c:`): compare what they mean. */

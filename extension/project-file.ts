@@ -6,7 +6,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { ModelTarget } from '../server/protocol';
 import { Refusal } from './errors';
-import { folderOf } from './ui/arguments';
+import { folderOf, isPublishedConfig } from './ui/arguments';
 
 export const PROJECT_FILE = 'bitlens.json';
 
@@ -29,10 +29,15 @@ export async function writeModelEntry(target: ModelTarget, fields: ModelFields):
   const document = await vscode.workspace.openTextDocument(file);
   const content = parse(document);
   const models: ModelEntry[] = Array.isArray(content.models) ? (content.models as ModelEntry[]) : [];
-  const sameSource = models.filter((model) => typeof model?.source === 'string' && path.resolve(folder, model.source) === path.resolve(source));
+  const published = isPublishedConfig(vscode.Uri.parse(target.uri)) ? path.dirname(source) : null;
+  // A published model has no source: its entry names its folder, or the weights in it.
+  const isOurs = ({ source: named, checkpoint }: ModelEntry): boolean => (published === null
+    ? typeof named === 'string' && path.resolve(folder, named) === path.resolve(source)
+    : named === undefined && typeof checkpoint === 'string' && [path.resolve(folder, checkpoint), path.dirname(path.resolve(folder, checkpoint))].includes(published));
+  const sameSource = models.filter((model) => isOurs(model ?? {}));
   let entry = sameSource.find((model) => target.root !== undefined && model.class === target.root) ?? sameSource[0];
   if (!entry) {
-    entry = { source: relative(folder, source) };
+    entry = published === null ? { source: relative(folder, source) } : { checkpoint: relative(folder, published) || '.' };
     models.push(entry);
   }
   if (fields.class !== undefined && entry.class !== fields.class) {

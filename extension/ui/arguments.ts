@@ -26,7 +26,7 @@ export function numberOf(args: Arguments, key: string): number | undefined {
 }
 
 /**
- * The model that a command is about: the one it was called with, else the one of the Python editor used last.
+ * The model that a command is about: the one it was called with (of the explorer, a config.json), else the one of the editor used last.
  * @throws Refusal when there is none.
  */
 export function targetOf(context: Context, args: Arguments): ModelTarget {
@@ -35,6 +35,7 @@ export function targetOf(context: Context, args: Arguments): ModelTarget {
     const root = textOf(args, 'root');
     return root === undefined ? { uri } : { uri, root };
   }
+  if (args.resource instanceof vscode.Uri && isPublishedConfig(args.resource)) return { uri: args.resource.toString() };
   const target = context.models.currentTarget;
   if (!target) {
     throw new Refusal(vscode.l10n.t('Open a Python file that defines a PyTorch model first.'),
@@ -42,6 +43,9 @@ export function targetOf(context: Context, args: Arguments): ModelTarget {
   }
   return target;
 }
+
+/** The file that stands for a model published without code: its folder holds the weights. */
+export const isPublishedConfig = (uri: vscode.Uri): boolean => uri.scheme === 'file' && uri.path.endsWith('/config.json');
 
 /** Refuses what writes files or starts long work in a workspace that the user has not said to trust. */
 export function requireTrust(what: string): void {

@@ -60,6 +60,12 @@ export async function modelFolder(place: string): Promise<string | null> {
   return (await stat(path.join(place, CONFIG_JSON)).catch(() => null))?.isFile() ? place : null;
 }
 
+/** True for a folder whose model can be built in; a config.json of something else is none of ours. */
+export const isPublished = async (place: string): Promise<boolean> => {
+  const folder = await modelFolder(place);
+  return folder !== null && familyEntry(folder).then(() => true, (error: unknown) => { if (error instanceof UserError) return false; throw error; });
+};
+
 /** The weights of a published model; undefined when there are none, or several that could be meant. */
 async function weightsIn(folder: string): Promise<string | undefined> {
   const names = new Set(await readdir(folder));

@@ -1,6 +1,7 @@
 /** Checking files: which ones hold a model, what their findings are, and which a comment silences. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { isPublished } from '../analysis/families';
 import type { ModelAnalysis } from '../analysis/model-analysis';
 import type { AnalysisService } from '../analysis/service';
 import { messageOf, UserError } from '../analysis/user-error';
@@ -61,6 +62,7 @@ export async function targetsOf(paths: readonly string[], signal: AbortSignal): 
   for (const text of paths) {
     const facts = await stat(path.resolve(text)).catch(() => null);
     if (facts?.isDirectory()) addProjectOf(path.join(path.resolve(text), 'model.py'));
+    if (facts?.isDirectory() && await isPublished(path.resolve(text))) add({ file: path.resolve(text) }, true);
     if (facts?.isDirectory()) for (const file of await sourcesBelow(path.resolve(text), signal)) add({ file }, false);
     else add(await readTarget(text), true);
   }

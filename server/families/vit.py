@@ -40,7 +40,7 @@ class ViTEmbeddings(nn.Module):
             self.distillation_token = nn.Parameter(torch.zeros(1, 1, config.hidden_size))
         self.patch_embeddings = PatchEmbeddings(config)
         self.position_embeddings = nn.Parameter(torch.zeros(1, config.patches + (2 if config.distilled else 1), config.hidden_size))
-        self.height, self.width = config.height, config.width
+        self.height, self.width, self.image_size = config.height, config.width, config.height
 
     def forward(self, pixel_values):
         batch, _, height, width = pixel_values.shape

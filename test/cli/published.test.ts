@@ -54,6 +54,15 @@ test('layers, scan, trace, allocate, sensitivity and trial take the folder', asy
   assert.equal(sensitivity.layers.length, 36);
 });
 
+test('check looks at a published model, and passes over a config.json of something else', async (t) => {
+  if (!needsData(t, 'stories260k')) return;
+  const model = stories(t);
+  const checked = await run<{ models: { root: string; linked: number }[] }>('check', model, '--no-measure');
+  assert.deepEqual(checked.models.map(({ root }) => root), ['LlamaForCausalLM']);
+  writeFileSync(path.join(model, 'config.json'), '{"port": 80}');
+  assert.deepEqual((await run<{ models: unknown[] }>('check', model, '--no-measure')).models, []);
+});
+
 test('a class of the family can be chosen', async (t) => {
   if (!needsData(t, 'stories260k')) return;
   const traced = await run<{ root: string; outputs: { shape: unknown[] }[] }>('trace', `${stories(t)}:LlamaModel`);

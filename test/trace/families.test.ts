@@ -3,7 +3,7 @@
  * reads one, from its folder alone, traced, run in onnxruntime, and gives what transformers gave.
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { after } from 'node:test';
 import { createAnalysis } from '../../server/analysis/create';
@@ -11,6 +11,7 @@ import { FAMILIES, familyEntry } from '../../server/analysis/families';
 import { DEFAULT_SETTINGS } from '../../server/protocol';
 import { repositoryRoot } from '../support/data';
 import { openCheckpoint, readTensor, relativeError, runGraph } from '../support/run-graph';
+import { temporarySafetensors, type TestTensor } from '../support/temporary-safetensors';
 
 const folder = path.join(repositoryRoot, 'test/trace/families');
 const sources = path.join(repositoryRoot, 'server/families');
@@ -18,27 +19,40 @@ const TOLERANCE = 1e-4;
 const { service, dispose } = createAnalysis({ settings: DEFAULT_SETTINGS, roots: () => [], log: () => undefined });
 after(() => dispose());
 
-for (const name of readdirSync(folder).sort()) {
-  test(`${name} is read from its folder and equals transformers`, async () => {
-    const place = path.join(folder, name);
-    const analysis = await service.analyse(place);
-    const { link, tree } = analysis;
-    assert.deepEqual([link!.missing, link!.misshaped, link!.unlinkedTensors, tree!.unknowns], [[], [], [], []]);
-    const { graph, stopped } = await service.trace(analysis);
-    assert.equal(stopped, null, stopped ? `stopped: ${stopped.reason} (${stopped.span?.file}:${(stopped.span?.startLine ?? -1) + 1})` : '');
-    assert.equal(graph.inputs[0]!.shape[0], 'batch');
-    const golden = await openCheckpoint(path.join(place, 'expected.safetensors'));
-    const stored = (wanted: string) => readTensor(golden, golden.tensors.find((tensor) => tensor.name === wanted)!);
-    const made = await runGraph(graph, analysis.checkpoint!, [stored('in.0')]);
-    assert.equal(made.length, golden.tensors.length - 1);
-    made.forEach((value, i) => {
-      const expected = stored(`out.${i}`);
-      assert.deepEqual(value.shape, expected.shape);
-      const error = relativeError(value.data, expected.data);
-      assert.ok(error <= TOLERANCE, `output ${i} differs by ${error}`);
-    });
+/** The model of a folder gives what the golden says; `unexplained` are the tensors that its source does not know. */
+async function equals(place: string, expectedFile: string, unexplained: readonly string[] = []): Promise<void> {
+  const analysis = await service.analyse(place);
+  const { link, tree } = analysis;
+  assert.deepEqual([link!.missing, link!.misshaped, link!.unlinkedTensors.map(({ name }) => name), tree!.unknowns], [[], [], unexplained, []]);
+  const { graph, stopped } = await service.trace(analysis);
+  assert.equal(stopped, null, stopped ? `stopped: ${stopped.reason} (${stopped.span?.file}:${(stopped.span?.startLine ?? -1) + 1})` : '');
+  assert.equal(graph.inputs[0]!.shape[0], 'batch');
+  const golden = await openCheckpoint(expectedFile);
+  const stored = (wanted: string) => readTensor(golden, golden.tensors.find((tensor) => tensor.name === wanted)!);
+  const made = await runGraph(graph, analysis.checkpoint!, [stored('in.0')]);
+  assert.equal(made.length, golden.tensors.length - 1);
+  made.forEach((value, i) => {
+    const expected = stored(`out.${i}`);
+    assert.deepEqual(value.shape, expected.shape);
+    const error = relativeError(value.data, expected.data);
+    assert.ok(error <= TOLERANCE, `output ${i} differs by ${error}`);
   });
 }
+
+for (const name of readdirSync(folder).sort()) {
+  test(`${name} is read from its folder and equals transformers`, () => equals(path.join(folder, name), path.join(folder, name, 'expected.safetensors')));
+}
+
+test('names of older files are read as well: norms called gamma and beta, a body without its prefix, masks among the weights', async (t) => {
+  const renamed = async (name: string, rename: (tensor: string) => string, more: readonly TestTensor[] = []): Promise<void> => {
+    const from = await openCheckpoint(path.join(folder, name, 'model.safetensors'));
+    const file = await temporarySafetensors(t, [...from.tensors.map((info) => ({ name: rename(info.name), shape: info.shape, values: readTensor(from, info).data as Float32Array })), ...more]);
+    copyFileSync(path.join(folder, name, 'config.json'), path.join(path.dirname(file), 'config.json'));
+    await equals(path.dirname(file), path.join(folder, name, 'expected.safetensors'), more.map((tensor) => tensor.name));
+  };
+  await renamed('bert', (tensor) => tensor.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'));
+  await renamed('gpt2', (tensor) => tensor.replace(/^transformer\./, ''), [{ name: 'h.0.attn.bias', shape: [1, 1, 4, 4], values: new Float32Array(16) }]);
+});
 
 test('every family has a golden, and its file every class that is promised', async () => {
   const types = new Set(readdirSync(folder).map((name) => (JSON.parse(readFileSync(path.join(folder, name, 'config.json'), 'utf8')) as { model_type: string }).model_type));

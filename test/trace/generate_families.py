@@ -61,7 +61,7 @@ CASES = {
     "distilbert_answers": (t.DistilBertConfig, t.DistilBertForQuestionAnswering, {"dim": 16, "hidden_dim": 24, "n_layers": 1, "n_heads": 4, "vocab_size": 31, "max_position_embeddings": 32}),
     "vit": (t.ViTConfig, t.ViTForImageClassification, PICTURES),
     "vit_features": (t.ViTConfig, t.ViTModel, {**PICTURES, "qkv_bias": False, "num_hidden_layers": 1}),
-    "deit": (t.DeiTConfig, t.DeiTForImageClassification, {**PICTURES, "num_hidden_layers": 1}),
+    "deit": (t.DeiTConfig, t.DeiTForImageClassification, {**PICTURES, "num_hidden_layers": 1, "image_size": 20}),
     "deit_teacher": (t.DeiTConfig, t.DeiTForImageClassificationWithTeacher, {**PICTURES, "num_hidden_layers": 1}),
     "resnet": (t.ResNetConfig, t.ResNetForImageClassification, {"embedding_size": 4, "hidden_sizes": [8, 16], "depths": [1, 2], "num_labels": 5}),
     "resnet_basic": (t.ResNetConfig, t.ResNetForImageClassification, {"embedding_size": 4, "hidden_sizes": [4, 8], "depths": [2, 1], "layer_type": "basic", "downsample_in_first_stage": True, "num_labels": 5}),
@@ -113,7 +113,7 @@ def main(names):
                 noise = torch.randn(value.shape, generator=generator)
                 value.copy_(torch.rand(value.shape, generator=generator) + 0.5 if own.endswith("running_var") else value + 0.2 * noise if value.dim() <= 1 else 0.3 * noise)
             picture = "image_size" in values or "depths" in values
-            given = torch.randn((2, 3, *([16] * 2 if "image_size" in values else [32] * 2)), generator=generator) if picture else torch.randint(3, 31, (2, 9), generator=generator)
+            given = torch.randn((2, 3, *[values.get("image_size", 32)] * 2), generator=generator) if picture else torch.randint(3, 31, (2, 9), generator=generator)
             if "roberta" in name:
                 given[0, 6:] = 1  # padding has a position of its own
             made = tensors(dict(model(given, **({} if picture else {"use_cache": False} if "ForCausalLM" in cls.__name__ else {}))))
