@@ -17,6 +17,8 @@ interface Family {
   readonly classes: readonly string[];
   /** What config.json's class names begin with instead, where a family is another's under a name of its own. */
   readonly alias?: { readonly theirs: string; readonly ours: string };
+  /** The member of config.json that describes the part which is built in, of a model of several. */
+  readonly part?: string;
 }
 const family = (file: string, name: string, ...heads: string[]): Family => ({ file, classes: heads.map((head) => `${name}${head}`) });
 const decoder = (file: string, name: string): Family => family(file, name, 'ForCausalLM', 'Model');
@@ -32,6 +34,8 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
   ['gemma', decoder('gemma.py', 'Gemma')],
   ['gemma2', decoder('gemma.py', 'Gemma2')],
   ['gemma3_text', { file: 'gemma.py', classes: ['Gemma3ForCausalLM', 'Gemma3TextModel'] }],
+  // Of the models that also see pictures, the language model.
+  ['gemma3', { file: 'gemma.py', classes: ['Gemma3ForCausalLM', 'Gemma3TextModel'], part: 'text_config', alias: { theirs: 'Gemma3ForConditionalGeneration', ours: 'Gemma3ForCausalLM' } }],
   ['phi', decoder('phi.py', 'Phi')],
   ['phi3', decoder('phi3.py', 'Phi3')],
   ['gpt2', family('gpt2.py', 'GPT2', 'LMHeadModel', 'Model')],
@@ -95,12 +99,34 @@ export async function familyEntry(folder: string, chosen?: string): Promise<Mode
   if (!classes.includes(named)) {
     throw new UserError(`${file}: ${JSON.stringify(named.slice(0, 80))} is not built in for the model_type ${type}.${didYouMean(named, classes)} There are: ${classes.join(', ')}; choose one with ${folder}:CLASS`);
   }
+  const config = made.part === undefined ? values : values.get(made.part)?.members() ?? new JsonValue({}, '', file).fail(`is of the model_type ${type} and has no "${made.part}"`);
+  checkValues(config);
   const checkpoint = await weightsIn(folder);
   return {
     source: path.join(assetPath('families'), made.file), folder, class: named,
-    args: { config: record([...values].map(([name, { value }]) => [name, value] as const)) },
+    args: { config: record([...config].map(([name, { value }]) => [name, value] as const)) },
     ...(checkpoint === undefined ? {} : { checkpoint }),
   };
+}
+
+const SIZES = new Set(['vocab_size', 'hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'max_position_embeddings', 'type_vocab_size', 'n_embd', 'n_layer', 'n_head',
+  'n_positions', 'dim', 'hidden_dim', 'n_layers', 'n_heads', 'embedding_size', 'num_channels']);
+const SIZES_OR_NULL = new Set(['num_key_value_heads', 'head_dim', 'n_inner', 'sliding_window', 'original_max_position_embeddings']);
+const OBJECTS = new Set(['rope_scaling', 'rope_parameters', 'id2label']);
+/** More than any network has of anything. */
+const MOST = 2 ** 31;
+const MOST_LAYERS = 4096;
+
+/** Values that the sources calculate with: a wrong kind would come out as a puzzle far from its cause. @throws UserError */
+function checkValues(config: ReadonlyMap<string, JsonValue>): void {
+  for (const [name, value] of config) {
+    if (SIZES.has(name) || (SIZES_OR_NULL.has(name) && value.value !== null)) {
+      const size = value.number(1);
+      if (!Number.isInteger(size)) value.fail(`must be a whole number, not ${size}`);
+      const most = /layers?$/.test(name) ? MOST_LAYERS : MOST;
+      if (size > most) value.fail(`must be at most ${most}`);
+    } else if (OBJECTS.has(name) && value.value !== null) value.members();
+  }
 }
 
 /** Arguments with what only the names in the checkpoint tell: the first BERT weights call a norm's parameters gamma and beta. */

@@ -9,6 +9,11 @@ import torch
 import torch.nn as nn
 
 
+#: What a kind of scaling cannot do without.
+NEEDED = {"linear": ("factor",), "dynamic": ("factor",), "longrope": ("short_factor", "long_factor"),
+          "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")}
+
+
 def rope_values(config, kind=None):
     """`rope_parameters` holds everything in newer configurations; older ones have `rope_theta` and `rope_scaling`."""
     given = config.rope_parameters or {}
@@ -90,6 +95,9 @@ class RotaryEmbedding(nn.Module):
         dim = int(head_dim * values["partial_rotary_factor"])
         base, count = values["rope_theta"], (dim + 1) // 2
         self.kind, self.dim, self.base = values["rope_type"], dim, base
+        for name in NEEDED.get(self.kind, ()):
+            if values.get(name) is None:
+                raise ValueError(f"rotary scaling of the kind {self.kind} needs {name}, which the configuration does not give")
         self.trained = config.max_position_embeddings
         self.scaling = 1.0
         frequencies = [1.0 / base ** (2 * i / dim) for i in range(count)]
@@ -105,7 +113,7 @@ class RotaryEmbedding(nn.Module):
             frequencies, longer, self.trained, self.scaling = longrope(values, dim, config)
             self.register_buffer("longer", torch.tensor(longer), persistent=False)
         elif self.kind != "default":
-            raise ValueError(f"rotary embeddings of the kind {self.kind} are not known")
+            raise ValueError(f"rotary scaling of the kind {self.kind} is not known: default, linear, dynamic, yarn, longrope and llama3 are")
         self.register_buffer("inv_freq", torch.tensor(frequencies), persistent=False)
 
     def forward(self, length):

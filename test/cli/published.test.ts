@@ -69,6 +69,18 @@ test('a class of the family can be chosen', async (t) => {
   assert.deepEqual([traced.root, traced.outputs[0]!.shape.at(-1)], ['LlamaModel', 64]);
 });
 
+test('a rotary scaling that is not known, or misses a value, stops the trace with its name', async (t) => {
+  const place = folder(t);
+  const says = async (scaling: object, expected: RegExp): Promise<void> => {
+    writeFileSync(path.join(place, 'config.json'), JSON.stringify({ model_type: 'llama', hidden_size: 8, num_attention_heads: 2, num_hidden_layers: 1, vocab_size: 9, intermediate_size: 8, rope_scaling: scaling }));
+    const outcome = await bitlens(['trace', place, '--json']);
+    assert.equal(outcome.code, 1);
+    assert.match(json<{ stopped: { reason: string } }>(outcome).stopped.reason, expected);
+  };
+  await says({ rope_type: 'ntk' }, /rotary scaling of the kind ntk is not known: default, linear/);
+  await says({ type: 'linear' }, /scaling of the kind linear needs factor/);
+});
+
 test('what is not known is refused with one clear error', async (t) => {
   const place = folder(t);
   const refuses = async (config: string | null, target: string, expected: RegExp): Promise<void> => {
@@ -84,6 +96,11 @@ test('what is not known is refused with one clear error', async (t) => {
   await refuses('{"hidden_size": 4}', place, /names no "model_type"/);
   await refuses('{"model_type": 7}', place, /model_type must be a string, not 7/);
   await refuses('{"model_type": "__proto__"}', place, /no network of the model_type "__proto__"/);
+  await refuses('{"model_type": "llama", "hidden_size": "64"}', place, /config\.json: hidden_size must be a number, not "64"/);
+  await refuses('{"model_type": "llama", "num_attention_heads": 0}', place, /num_attention_heads must be at least 1/);
+  await refuses('{"model_type": "llama", "num_hidden_layers": 1e9}', place, /num_hidden_layers must be at most 4096/);
+  await refuses('{"model_type": "llama", "rope_scaling": 7}', place, /rope_scaling must be an object, not 7/);
+  await refuses('{"model_type": "gemma3"}', place, /is of the model_type gemma3 and has no "text_config"/);
   await refuses('{"model_type": ', place, /not sound JSON/);
   writeFileSync(path.join(place, 'bitlens.json'), '{"models": [{"checkpoint": "nothing.safetensors"}]}');
   await refuses('[]', path.join(place, 'bitlens.json'), /config\.json: the document must be an object, not an array/);

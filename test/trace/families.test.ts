@@ -3,7 +3,7 @@
  * reads one, from its folder alone, traced, run in onnxruntime, and gives what transformers gave.
  */
 import assert from 'node:assert/strict';
-import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { after } from 'node:test';
 import { createAnalysis } from '../../server/analysis/create';
@@ -43,15 +43,21 @@ for (const name of readdirSync(folder).sort()) {
   test(`${name} is read from its folder and equals transformers`, () => equals(path.join(folder, name), path.join(folder, name, 'expected.safetensors')));
 }
 
-test('names of older files are read as well: norms called gamma and beta, a body without its prefix, masks among the weights', async (t) => {
-  const renamed = async (name: string, rename: (tensor: string) => string, more: readonly TestTensor[] = []): Promise<void> => {
+test('other names in files are read as well: norms called gamma and beta, a body without its prefix, masks among the weights, a part of a larger model', async (t) => {
+  const renamed = async (name: string, rename: (tensor: string) => string, more: readonly TestTensor[] = [], reword: (config: object) => object = (config) => config): Promise<void> => {
     const from = await openCheckpoint(path.join(folder, name, 'model.safetensors'));
     const file = await temporarySafetensors(t, [...from.tensors.map((info) => ({ name: rename(info.name), shape: info.shape, values: readTensor(from, info).data as Float32Array })), ...more]);
-    copyFileSync(path.join(folder, name, 'config.json'), path.join(path.dirname(file), 'config.json'));
-    await equals(path.dirname(file), path.join(folder, name, 'expected.safetensors'), more.map((tensor) => tensor.name));
+    const config = JSON.parse(readFileSync(path.join(folder, name, 'config.json'), 'utf8')) as object;
+    writeFileSync(path.join(path.dirname(file), 'config.json'), JSON.stringify(reword(config)));
+    await equals(path.dirname(file), path.join(folder, name, 'expected.safetensors'), more.map((tensor) => tensor.name).filter((own) => !own.startsWith('vision_tower')));
   };
   await renamed('bert', (tensor) => tensor.replace(/LayerNorm\.weight$/, 'LayerNorm.gamma').replace(/LayerNorm\.bias$/, 'LayerNorm.beta'));
   await renamed('gpt2', (tensor) => tensor.replace(/^transformer\./, ''), [{ name: 'h.0.attn.bias', shape: [1, 1, 4, 4], values: new Float32Array(16) }]);
+  // The language model of one that also sees pictures, as both spellings of its checkpoints have it.
+  const both = (text: object): object => ({ model_type: 'gemma3', architectures: ['Gemma3ForConditionalGeneration'], text_config: text, vision_config: {} });
+  const tower = [{ name: 'vision_tower.head.weight', shape: [2, 2], values: new Float32Array(4) }];
+  await renamed('gemma3', (tensor) => `language_model.${tensor}`, tower, both);
+  await renamed('gemma3', (tensor) => tensor.replace(/^model\./, 'model.language_model.'), [], both);
 });
 
 test('every family has a golden, and its file every class that is promised', async () => {
