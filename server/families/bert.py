@@ -1,4 +1,4 @@
-"""BERT: learned positions, norms after each half, attention both ways."""
+"""BERT: learned positions, norms after each half, attention both ways over every token given (padding is not masked)."""
 import torch
 import torch.nn as nn
 
@@ -8,13 +8,15 @@ from decoder import activation, attend, split_heads
 class BertConfig:
     def __init__(self, vocab_size=30522, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, hidden_act="gelu",
                  max_position_embeddings=512, type_vocab_size=2, layer_norm_eps=1e-12, pad_token_id=0, tie_word_embeddings=True, num_labels=2,
-                 id2label=None, norm_parameters=None, **others):
+                 id2label=None, position_embedding_type="absolute", is_decoder=False, add_cross_attention=False,
+                 norm_parameters=None, **others):
         self.vocab_size, self.hidden_size, self.intermediate_size = vocab_size, hidden_size, intermediate_size
         self.num_hidden_layers, self.num_attention_heads, self.hidden_act = num_hidden_layers, num_attention_heads, hidden_act
         self.max_position_embeddings, self.type_vocab_size = max_position_embeddings, type_vocab_size
         self.layer_norm_eps, self.pad_token_id, self.tie_word_embeddings = layer_norm_eps, pad_token_id, tie_word_embeddings
         self.num_labels = len(id2label) if id2label else num_labels
         self.position_offset = None
+        self.position_embedding_type, self.decodes = position_embedding_type or "absolute", is_decoder or add_cross_attention
         self.old_norms = norm_parameters == "gamma"
 
 
@@ -140,6 +142,10 @@ class BertModel(nn.Module):
 
     def __init__(self, config: BertConfig, add_pooling_layer=True):
         super().__init__()
+        if config.position_embedding_type != "absolute":
+            raise ValueError(f"positions of the kind {config.position_embedding_type} are not built in: absolute ones are")
+        if config.decodes:
+            raise ValueError("not built in: BERT as decoder")
         self.embeddings = BertEmbeddings(config)
         self.encoder = BertEncoder(config)
         self.pooler = BertPooler(config) if add_pooling_layer else None

@@ -10,15 +10,17 @@ from rotary import RotaryEmbedding, rotate
 class GemmaConfig:
     def __init__(self, vocab_size=256000, hidden_size=3072, intermediate_size=24576, num_hidden_layers=28, num_attention_heads=16, num_key_value_heads=16,
                  head_dim=256, hidden_act="gelu_pytorch_tanh", hidden_activation=None, max_position_embeddings=8192, rms_norm_eps=1e-6, rope_theta=10000.0,
-                 rope_scaling=None, rope_parameters=None, attention_bias=False, tie_word_embeddings=True, **others):
+                 rope_scaling=None, rope_parameters=None, attention_bias=False, tie_word_embeddings=True, use_bidirectional_attention=False, **others):
         self.vocab_size, self.hidden_size, self.intermediate_size = vocab_size, hidden_size, intermediate_size
         self.num_hidden_layers, self.num_attention_heads, self.num_key_value_heads = num_hidden_layers, num_attention_heads, num_key_value_heads
-        self.head_dim, self.activation = head_dim, hidden_activation or hidden_act
+        # The first published configurations say "gelu"; the models were trained with its tanh form.
+        self.head_dim, self.activation = head_dim, hidden_activation or ("gelu_pytorch_tanh" if hidden_act == "gelu" else hidden_act)
         self.max_position_embeddings, self.rms_norm_eps = max_position_embeddings, rms_norm_eps
         self.rope_theta, self.rope_scaling, self.rope_parameters = rope_theta, rope_scaling, rope_parameters
         self.partial_rotary_factor, self.original_max_position_embeddings = 1.0, None
         self.attention_bias, self.tie_word_embeddings = attention_bias, tie_word_embeddings
         self.scalar, self.attention_cap, self.final_cap = head_dim, None, None
+        self.use_bidirectional_attention = use_bidirectional_attention
         self.outer_norms, self.qk_norm, self.local_theta = False, False, None
         self.windows = [None for _ in range(num_hidden_layers)]
 
@@ -98,6 +100,8 @@ class GemmaDecoderLayer(nn.Module):
 class GemmaModel(nn.Module):
     def __init__(self, config: GemmaConfig):
         super().__init__()
+        if config.use_bidirectional_attention:
+            raise ValueError("not built in: two-way attention")
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList([GemmaDecoderLayer(config, window) for window in config.windows])
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, offset=1.0)

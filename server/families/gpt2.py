@@ -7,12 +7,12 @@ from decoder import activation, attend, causal_mask, split_heads
 
 class GPT2Config:
     def __init__(self, vocab_size=50257, n_positions=1024, n_embd=768, n_layer=12, n_head=12, n_inner=None, activation_function="gelu_new",
-                 layer_norm_epsilon=1e-5, scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, tie_word_embeddings=True, **others):
+                 layer_norm_epsilon=1e-5, scale_attn_weights=True, scale_attn_by_inverse_layer_idx=False, tie_word_embeddings=True, add_cross_attention=False, **others):
         self.vocab_size, self.n_positions, self.n_embd, self.n_layer, self.n_head = vocab_size, n_positions, n_embd, n_layer, n_head
         self.n_inner = n_inner or 4 * n_embd
         self.activation_function, self.layer_norm_epsilon = activation_function, layer_norm_epsilon
         self.scale_attn_weights, self.scale_attn_by_inverse_layer_idx = scale_attn_weights, scale_attn_by_inverse_layer_idx
-        self.tie_word_embeddings = tie_word_embeddings
+        self.tie_word_embeddings, self.add_cross_attention = tie_word_embeddings, add_cross_attention
 
 
 class Conv1D(nn.Module):
@@ -69,6 +69,8 @@ class GPT2Block(nn.Module):
 class GPT2Model(nn.Module):
     def __init__(self, config: GPT2Config):
         super().__init__()
+        if config.add_cross_attention:
+            raise ValueError("not built in: cross attention")
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.n_positions, config.n_embd)
         self.h = nn.ModuleList([GPT2Block(config, i) for i in range(config.n_layer)])

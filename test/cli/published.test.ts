@@ -69,16 +69,20 @@ test('a class of the family can be chosen', async (t) => {
   assert.deepEqual([traced.root, traced.outputs[0]!.shape.at(-1)], ['LlamaModel', 64]);
 });
 
-test('a rotary scaling that is not known, or misses a value, stops the trace with its name', async (t) => {
+test('what the source of a family does not do stops the trace with its name', async (t) => {
   const place = folder(t);
-  const says = async (scaling: object, expected: RegExp): Promise<void> => {
-    writeFileSync(path.join(place, 'config.json'), JSON.stringify({ model_type: 'llama', hidden_size: 8, num_attention_heads: 2, num_hidden_layers: 1, vocab_size: 9, intermediate_size: 8, rope_scaling: scaling }));
+  const says = async (more: object, expected: RegExp): Promise<void> => {
+    writeFileSync(path.join(place, 'config.json'), JSON.stringify({ model_type: 'llama', hidden_size: 8, num_attention_heads: 2, num_hidden_layers: 1, vocab_size: 9, intermediate_size: 8, ...more }));
     const outcome = await bitlens(['trace', place, '--json']);
     assert.equal(outcome.code, 1);
     assert.match(json<{ stopped: { reason: string } }>(outcome).stopped.reason, expected);
   };
-  await says({ rope_type: 'ntk' }, /rotary scaling of the kind ntk is not known: default, linear/);
-  await says({ type: 'linear' }, /scaling of the kind linear needs factor/);
+  await says({ rope_scaling: { rope_type: 'ntk' } }, /rotary scaling of the kind ntk is not known: default, linear/);
+  await says({ rope_scaling: { type: 'linear' } }, /scaling of the kind linear needs factor/);
+  await says({ hidden_act: 'foo' }, /the activation foo is not known/);
+  await says({ model_type: 'bert', position_embedding_type: 'relative_key' }, /positions of the kind relative_key are not built in/);
+  await says({ model_type: 'gpt2', add_cross_attention: true }, /not built in: cross attention/);
+  await says({ model_type: 'gemma3_text', use_bidirectional_attention: true }, /not built in: two-way attention/);
 });
 
 test('what is not known is refused with one clear error', async (t) => {
