@@ -18,7 +18,7 @@ export async function nameData(context: Context, args: Arguments): Promise<strin
   const given = textOf(args, 'task');
   const task = TASKS.find((each) => each === given) ?? await pickTask();
   if (!task) return undefined;
-  const inputs = textOf(args, 'inputs') ?? await pickFile(folder, vscode.l10n.t('Inputs: .npy, .npz or .safetensors, one sample after another'));
+  const inputs = textOf(args, 'inputs') ?? await pickFile(folder, vscode.l10n.t('Inputs: an array of samples, a stream of tokens, or a text'));
   if (!inputs) return undefined;
   const needsLabels = use === 'evaluation' && (task === 'classification' || task === 'regression');
   const labels = textOf(args, 'labels') ?? (needsLabels && args.inputs === undefined ? await pickFile(folder, vscode.l10n.t('Labels, one per sample (Escape when there are none)')) : undefined);
@@ -47,6 +47,6 @@ async function pickTask(): Promise<Task | undefined> {
 }
 
 async function pickFile(folder: vscode.Uri, title: string): Promise<string | undefined> {
-  const chosen = await vscode.window.showOpenDialog({ title, openLabel: vscode.l10n.t('Choose'), canSelectMany: false, defaultUri: folder, filters: { [vscode.l10n.t('Arrays')]: ['npy', 'npz', 'safetensors'], [vscode.l10n.t('All files')]: ['*'] } });
+  const chosen = await vscode.window.showOpenDialog({ title, openLabel: vscode.l10n.t('Choose'), canSelectMany: false, defaultUri: folder, filters: { [vscode.l10n.t('Data')]: ['npy', 'npz', 'safetensors', 'bin', 'txt', 'jsonl'], [vscode.l10n.t('All files')]: ['*'] } });
   return chosen?.[0] && path.resolve(chosen[0].fsPath);
 }

@@ -2,15 +2,17 @@
 import { DTYPE_BITS, elementCount, FLOAT_DTYPES, openCheckpoint, TensorReader, type TensorInfo } from '../checkpoint';
 import { numberReader, unreadable, type NumberReader } from '../jobs/numbers';
 import { chosenArray, splitName } from './array-name';
+import type { SampleSource } from './data';
 
-export class SampleArray {
+export class SampleArray implements SampleSource {
+  readonly classes = null;
   readonly count: number;
   /** Shape of one sample. */
   readonly shape: readonly number[];
   readonly whole: boolean;
   private readonly read: NumberReader;
 
-  private constructor(readonly path: string, readonly tensor: TensorInfo, private readonly reader: TensorReader) {
+  private constructor(readonly name: string, readonly tensor: TensorInfo, private readonly reader: TensorReader) {
     [this.count] = tensor.shape as [number];
     this.shape = tensor.shape.slice(1);
     this.whole = !FLOAT_DTYPES.has(tensor.dtype) && !tensor.encoding;
@@ -27,8 +29,7 @@ export class SampleArray {
     return new SampleArray(name, tensor, TensorReader.open(checkpoint));
   }
 
-  /** Bytes of one element as stored. */
-  get width(): number { return DTYPE_BITS[this.tensor.dtype] / 8; }
+  get ids(): boolean { return this.whole && DTYPE_BITS[this.tensor.dtype] > 8; }
 
   /** One sample into `out`. */
   sample(index: number, out: Float64Array): void {

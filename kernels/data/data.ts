@@ -11,12 +11,19 @@ export interface Preprocess {
   readonly std?: readonly number[];
   /** Order of the dimensions in the file; the model is given NCHW. */
   readonly layout?: 'NCHW' | 'NHWC';
+  /** Pictures: height and width that are cut from the middle; and the length that the shorter side is resized to before (8/7 of the larger when absent). */
+  readonly size?: readonly [number, number];
+  readonly resize?: number;
 }
 
 export interface DatasetSpec {
-  /** Absolute path of the inputs. */
+  /** Absolute path of the inputs: an array, a folder of pictures, a stream of tokens (.bin), a text (.txt, .jsonl); or `synthetic:N`. */
   readonly inputs: string;
   readonly labels?: string;
+  /** Tokens of one sample, for streams and texts. */
+  readonly sequence?: number;
+  /** tokenizer.json of a text. */
+  readonly tokenizer?: string;
   readonly preprocess?: Preprocess;
 }
 
@@ -32,5 +39,25 @@ export interface Dataset {
   inputs(indices: readonly number[]): NamedArray;
   /** @throws Error where there are none. */
   labels(indices: readonly number[]): NamedArray;
+  close(): void;
+}
+
+/** Samples as they are stored, before preprocessing. */
+export interface SampleSource {
+  /** For messages: the file as it was named. */
+  readonly name: string;
+  readonly count: number;
+  /** Shape of one sample. */
+  readonly shape: readonly number[];
+  /** Whole numbers are stored. */
+  readonly whole: boolean;
+  /** Whole numbers of a type that token ids come in: they stay what they are. */
+  readonly ids: boolean;
+  /** Classes that the source itself knows (folders of pictures); null for none. */
+  readonly classes: readonly number[] | null;
+  /** Preprocessing that follows from what the source is, where none is given. */
+  readonly usual?: Preprocess;
+  /** One sample into `out`. @throws Error naming the file that cannot be read */
+  sample(index: number, out: Float64Array): void;
   close(): void;
 }

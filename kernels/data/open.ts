@@ -2,18 +2,19 @@
 import { elementCount } from '../checkpoint';
 import type { NamedArray } from '../run/run-model';
 import { SampleArray } from './arrays';
-import type { Dataset, DatasetSpec } from './data';
-import { preprocessing } from './preprocess';
+import type { Dataset, DatasetSpec, SampleSource } from './data';
+import { preprocessing, type Preparation } from './preprocess';
+import { openSource } from './sources';
 
 /**
  * @throws CheckpointError or Error naming the file and what is wrong: missing, of a wrong rank, with another number of labels, or empty.
  */
 export async function openDataset(spec: DatasetSpec): Promise<Dataset> {
-  const inputs = await SampleArray.open(spec.inputs);
-  let labels: SampleArray | null = null;
+  const inputs = await openSource(spec);
+  let labels: SampleSource | null = null;
   try {
-    labels = spec.labels === undefined ? null : await SampleArray.open(spec.labels);
-    return arrayDataset(spec, inputs, labels);
+    labels = spec.labels === undefined ? classLabels(inputs) : await SampleArray.open(spec.labels);
+    return dataset(spec, inputs, labels);
   } catch (error) {
     inputs.close();
     labels?.close();
@@ -21,10 +22,15 @@ export async function openDataset(spec: DatasetSpec): Promise<Dataset> {
   }
 }
 
-function arrayDataset(spec: DatasetSpec, inputs: SampleArray, labels: SampleArray | null): Dataset {
-  if (inputs.count === 0) throw new Error(`${spec.inputs} holds no samples: its shape is [${inputs.tensor.shape.join(', ')}]`);
+/** The classes that a source knows itself, one number per sample. */
+function classLabels({ name, count, classes }: SampleSource): SampleSource | null {
+  return classes && { name, count, shape: [], whole: true, ids: false, classes: null, sample: (index, out) => { out[0] = classes[index]!; }, close: () => undefined };
+}
+
+function dataset(spec: DatasetSpec, inputs: SampleSource, labels: SampleSource | null): Dataset {
+  if (inputs.count === 0) throw new Error(`${spec.inputs} holds no samples`);
   if (labels && labels.count !== inputs.count) throw new Error(`${spec.labels} holds ${labels.count} labels for the ${inputs.count} samples of ${spec.inputs}; there must be one for each`);
-  const prepare = preprocessing(spec.preprocess, inputs.shape, inputs.whole && inputs.width > 1, spec.inputs);
+  const prepare = preparationOf(spec, inputs);
   const per = elementCount(inputs.shape);
   const raw = new Float64Array(per);
   return {
@@ -56,4 +62,9 @@ function arrayDataset(spec: DatasetSpec, inputs: SampleArray, labels: SampleArra
     },
     close() { inputs.close(); labels?.close(); },
   };
+}
+
+/** How samples become inputs: what the source is says what is usual, and what was asked for goes first. */
+export function preparationOf({ preprocess, inputs }: DatasetSpec, { shape, ids, usual }: Pick<SampleSource, 'shape' | 'ids' | 'usual'>): Preparation {
+  return preprocessing(usual ? { ...usual, ...preprocess } : preprocess, shape, ids, inputs);
 }

@@ -1,15 +1,19 @@
-/** The shape of a dataset's samples, from headers alone. */
-import { openCheckpoint } from '../checkpoint/open';
-import { DTYPE_BITS, FLOAT_DTYPES } from '../checkpoint/checkpoint';
-import { chosenArray, splitName } from './array-name';
+/** The shape of a dataset's samples. */
 import type { DatasetSpec } from './data';
-import { preprocessing } from './preprocess';
+import { preparationOf } from './open';
+import { isText, openSource } from './sources';
+import { DEFAULT_SEQUENCE } from './tokens';
 
-/** @throws CheckpointError or Error as opening the dataset would, as far as headers tell. */
+/** Samples of a text before it is tokenized: an example of a number that stays free. */
+const EXAMPLE = 2;
+
+/** @throws CheckpointError or Error as opening the dataset would. */
 export async function sampleShapeOf(spec: DatasetSpec): Promise<{ readonly shape: readonly number[]; readonly whole: boolean; readonly count: number }> {
-  const { file, array } = splitName(spec.inputs);
-  const tensor = chosenArray((await openCheckpoint(file)).tensors, array, file);
-  const ids = !FLOAT_DTYPES.has(tensor.dtype) && !tensor.encoding && DTYPE_BITS[tensor.dtype] > 8;
-  const { shape, whole } = preprocessing(spec.preprocess, tensor.shape.slice(1), ids, spec.inputs);
-  return { shape, whole, count: tensor.shape[0] ?? 0 };
+  // Tokenizing a text takes long, and how long its samples are is known without.
+  if (isText(spec.inputs)) return { shape: [spec.sequence ?? DEFAULT_SEQUENCE], whole: true, count: EXAMPLE };
+  const source = await openSource(spec);
+  try {
+    const { shape, whole } = preparationOf(spec, source);
+    return { shape, whole, count: source.count };
+  } finally { source.close(); }
 }

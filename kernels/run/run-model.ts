@@ -34,7 +34,7 @@ export async function startModel(model: OnnxModel, threads = 0): Promise<Running
   return {
     async run(inputs) {
       const feeds = Object.fromEntries([...inputs].map(([name, { type, shape, data }]) => [name, new runtime.Tensor(RUNTIME_NAMES[type] ?? type, data, shape)]));
-      const results = await session.run(feeds);
+      const results = await session.run(feeds).catch((error: unknown) => { throw beyondTable(error); });
       return new Map(Object.entries(results).map(([name, tensor]) => {
         const type = (Object.keys(RUNTIME_NAMES) as OnnxType[]).find((each) => RUNTIME_NAMES[each] === tensor.type) ?? 'F32';
         const data = tensor.data as ArrayData;
@@ -43,4 +43,10 @@ export async function startModel(model: OnnxModel, threads = 0): Promise<Running
     },
     close: () => session.release(),
   };
+}
+
+/** A lookup beyond its table in words of the user's data; any other error as it is. */
+function beyondTable(error: unknown): unknown {
+  const found = error instanceof Error ? /indices element out of data bounds, idx=(-?\d+) must be within the inclusive range \[-?\d+,(\d+)\]/.exec(error.message) : null;
+  return found ? new Error(`the data holds the id ${found[1]}, and the model's table ends at ${found[2]}: these tokens are of another vocabulary than the model's`) : error;
 }

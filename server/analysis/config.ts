@@ -73,10 +73,15 @@ function readModel(model: JsonValue, folder: string): WrittenEntry {
   if (args) args.members();
   const data = m.get('data')?.object([], ['calibration', 'evaluation', 'preprocess']);
   const source = (name: 'calibration' | 'evaluation'): DataSource | undefined => {
-    const entry = data?.get(name)?.object(['inputs'], ['labels']);
+    const entry = data?.get(name)?.object(['inputs'], ['labels', 'sequence', 'tokenizer']);
     if (!entry) return undefined;
-    const labels = entry.get('labels');
-    return { inputs: readPath(entry.get('inputs')!, folder), ...(labels ? { labels: readPath(labels, folder) } : {}) };
+    const [labels, tokenizer, sequence] = ['labels', 'tokenizer', 'sequence'].map((key) => entry.get(key));
+    const length = sequence?.number();
+    if (length !== undefined && !(Number.isInteger(length) && length > 0)) sequence!.fail('must be a whole number of tokens above 0');
+    return {
+      inputs: readPath(entry.get('inputs')!, folder), ...(labels ? { labels: readPath(labels, folder) } : {}),
+      ...(tokenizer ? { tokenizer: readPath(tokenizer, folder) } : {}), ...(length === undefined ? {} : { sequence: length }),
+    };
   };
   const [calibration, evaluation] = [source('calibration'), source('evaluation')];
   const preprocess = data?.get('preprocess');
@@ -94,14 +99,18 @@ function readModel(model: JsonValue, folder: string): WrittenEntry {
 }
 
 function readPreprocess(value: JsonValue): Preprocess {
-  const m = value.object([], ['scale', 'mean', 'std', 'layout']);
+  const m = value.object([], ['scale', 'mean', 'std', 'layout', 'size', 'resize']);
   const numbers = (name: string): number[] | undefined => m.get(name)?.items().map((item) => item.number());
   const [mean, std] = [numbers('mean'), numbers('std')];
   if (mean && std && mean.length !== std.length) m.get('std')!.fail(`has ${std.length} values and mean has ${mean.length}: one of each per channel`);
   std?.forEach((deviation, index) => { if (deviation <= 0) m.get('std')!.items()[index]!.fail('must be larger than 0'); });
   const scale = m.get('scale')?.number();
   const layout = m.get('layout')?.oneOf(['NCHW', 'NHWC'] as const);
-  return { ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
+  const pixels = (item: JsonValue): number => { const count = item.number(); if (!(Number.isInteger(count) && count > 0 && count <= 8192)) item.fail('must be a whole number of pixels from 1 to 8192'); return count; };
+  const sizes = m.get('size')?.items().map(pixels);
+  if (sizes && sizes.length !== 2) m.get('size')!.fail('must be height and width: [224, 224]');
+  const resize = m.has('resize') ? pixels(m.get('resize')!) : undefined;
+  return { ...(sizes ? { size: sizes as unknown as readonly [number, number] } : {}), ...(resize === undefined ? {} : { resize }), ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
 }
 
 /** Folders from the file's own upwards, as far as the workspace root that holds it (at most eight without one). */

@@ -15,14 +15,18 @@ export interface DataOverrides {
   readonly labels?: string;
   readonly calibration?: string;
   readonly preprocess?: Preprocess;
+  /** Of inputs and calibration that are named here. */
+  readonly sequence?: number;
+  readonly tokenizer?: string;
 }
 
 export function modelData(analysis: ModelAnalysis, given: DataOverrides = {}): ModelData {
   const { entry } = analysis;
   const preprocess = given.preprocess ?? entry?.data?.preprocess;
-  const spec = (source: { readonly inputs: string; readonly labels?: string } | undefined): DatasetSpec | null => (source ? { ...source, ...(preprocess ? { preprocess } : {}) } : null);
-  const evaluation = given.inputs === undefined ? entry?.data?.evaluation : { inputs: given.inputs, ...(given.labels === undefined ? {} : { labels: given.labels }) };
-  const calibration = given.calibration === undefined ? entry?.data?.calibration : { inputs: given.calibration };
+  const text = { ...(given.sequence === undefined ? {} : { sequence: given.sequence }), ...(given.tokenizer === undefined ? {} : { tokenizer: given.tokenizer }) };
+  const spec = (source: Omit<DatasetSpec, 'preprocess'> | undefined): DatasetSpec | null => (source ? { ...source, ...(preprocess ? { preprocess } : {}) } : null);
+  const evaluation = given.inputs === undefined ? entry?.data?.evaluation : { inputs: given.inputs, ...text, ...(given.labels === undefined ? {} : { labels: given.labels }) };
+  const calibration = given.calibration === undefined ? entry?.data?.calibration : { inputs: given.calibration, ...text };
   return { task: given.task ?? entry?.task ?? null, calibration: spec(calibration), evaluation: spec(evaluation) };
 }
 
