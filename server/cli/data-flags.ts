@@ -13,8 +13,8 @@ export const DATA_FLAGS: readonly Flag[] = [
   { name: 'scale', value: 'S', help: 'preprocessing of --data: x * S, then (x - mean) / std per channel' },
   { name: 'mean', value: 'LIST', help: 'mean per channel, separated by commas' },
   { name: 'std', value: 'LIST', help: 'standard deviation per channel' },
-  { name: 'size', value: 'H,W', help: 'pictures: height and width, cut from the middle' },
-  { name: 'resize', value: 'N', help: 'pictures: shorter side before the cut (8/7 of --size)' },
+  { name: 'picture-size', value: 'H,W', help: 'height and width that are cut from the middle of pictures' },
+  { name: 'picture-resize', value: 'N', help: 'shorter side of pictures before the cut (8/7 of --picture-size)' },
   { name: 'sequence', value: 'N', help: 'tokens of one sample, for tokens and text (256)' },
   { name: 'tokenizer', value: 'FILE', help: 'tokenizer.json of --data that is text' },
   { name: 'layout', value: 'L', help: 'order of the dimensions in the file', choices: ['NCHW', 'NHWC'] },
@@ -35,9 +35,9 @@ export function readData(analysis: ModelAnalysis, args: Arguments): ModelData {
   if (std?.some((value) => value <= 0)) throw new UsageError('--std must be larger than 0');
   const layout = (['NCHW', 'NHWC'] as const).find((each) => each === args.text('layout'));
   const task = TASKS.find((each) => each === args.text('task'));
-  const size = args.text('size') === undefined ? undefined : numbersOf(args.text('size')!, 'size');
-  if (size && (size.length !== 2 || size.some((each) => !Number.isInteger(each) || each < 1 || each > 8192))) throw new UsageError('--size must be height and width in pixels: 224,224');
-  const [resize, sequence, tokenizer] = [readSamples(args, 'resize'), readSamples(args, 'sequence'), file('tokenizer')];
+  const size = args.text('picture-size') === undefined ? undefined : numbersOf(args.text('picture-size')!, 'picture-size');
+  if (size && (size.length !== 2 || size.some((each) => !Number.isInteger(each) || each < 1 || each > 8192))) throw new UsageError('--picture-size must be height and width in pixels: 224,224');
+  const [resize, sequence, tokenizer] = [readSamples(args, 'picture-resize'), readSamples(args, 'sequence'), file('tokenizer')];
   const preprocess = scale === undefined && !mean && !std && !layout && !size && resize === undefined ? undefined : { ...(size ? { size: [size[0]!, size[1]!] as const } : {}), ...(resize === undefined ? {} : { resize }), ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
   const given: DataOverrides = {
     ...(task ? { task } : {}), ...(inputs === undefined ? {} : { inputs }), ...(labels === undefined ? {} : { labels }),
