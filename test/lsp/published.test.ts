@@ -23,4 +23,6 @@ test('config.json of a published model is asked about like a source file', async
   assert.equal(path.dirname(recipe), made.folder);
   const written = JSON.parse(readFileSync(recipe, 'utf8')) as { model: unknown };
   assert.deepEqual(written.model, { source: '.', class: 'GPT2LMHeadModel', checkpoint: 'model.safetensors' });
+  // Found again, without being named.
+  assert.equal((await client.request('bitlens/model', { uri })).recipe, recipe);
 });
