@@ -4,6 +4,16 @@ import { parseArguments, UsageError, type Command } from '../../server/cli/argum
 import { readFormats } from '../../server/cli/formats-flag';
 import { bytesText, parseSize, plain, table } from '../../server/cli/output';
 import { Progress } from '../../server/cli/progress';
+import { activations } from '../../server/cli/verbs/activations';
+import { allocate } from '../../server/cli/verbs/allocate';
+import { check } from '../../server/cli/verbs/check';
+import { convert } from '../../server/cli/verbs/convert';
+import { evaluate } from '../../server/cli/verbs/evaluate';
+import { quantize } from '../../server/cli/verbs/quantize';
+import { report } from '../../server/cli/verbs/report';
+import { sensitivity } from '../../server/cli/verbs/sensitivity';
+import { trace } from '../../server/cli/verbs/trace';
+import { trial } from '../../server/cli/verbs/trial';
 
 const command: Command = {
   name: 'try', summary: '', positionals: [{ name: 'A', help: 'first' }, { name: 'B', help: 'others', repeated: true }],
@@ -71,4 +81,11 @@ test('progress: one redrawn line on a terminal, cleared before output; nothing w
   assert.match(written[1]!, /^\r +\r$/);
   new Progress(terminal, false).show({ done: 1, total: 2, message: 'x' });
   assert.equal(written.length, 2);
+});
+
+test('no verb takes a flag twice', () => {
+  for (const { command: { name, flags } } of [activations, allocate, check, convert, evaluate, quantize, report, sensitivity, trace, trial]) {
+    const names = flags.map((flag) => flag.name);
+    assert.deepEqual(names.filter((each, i) => names.indexOf(each) !== i), [], name);
+  }
 });
