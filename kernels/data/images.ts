@@ -6,6 +6,8 @@ import { decodeImage, fitted } from './decode-image';
 
 const PICTURE = /\.(png|jpe?g)$/i;
 const MOST_FILES = 2e6;
+/** Decoded pictures that are kept: recipes are judged on the same ones again and again, and decoding takes longer than many a model. */
+const KEPT_BYTES = 2 ** 28;
 
 /** Files and, where folders name them, the class of each. Depends on names alone. */
 function listed(folder: string): { files: string[]; classes: number[] | null } {
@@ -32,17 +34,22 @@ export function openImages(folder: string, preprocess: Preprocess | undefined): 
   const order = fairOrder(files.length, classes);
   const size = preprocess?.size ?? sizeOf(files[order[0]!]!);
   const resize = preprocess?.resize ?? (preprocess?.size ? Math.round((Math.max(...size) * 8) / 7) : null);
+  // Whole grey levels, so that a byte holds each exactly.
+  const kept = new Map<number, Uint8Array>();
   return {
     name: folder, count: files.length, shape: [...size, 3], whole: true, ids: false, classes: classes ? order.map((i) => classes[i]!) : null,
     usual: { scale: 1 / 255, layout: 'NHWC' },
     sample(index, out) {
+      const known = kept.get(index);
+      if (known) { out.set(known); return; }
       const file = files[order[index]!]!;
       const picture = decodeImage(file);
       if (resize === null && (picture.height !== size[0] || picture.width !== size[1])) throw new Error(`${file} has ${picture.width} x ${picture.height} pixels, and others have ${size[1]} x ${size[0]}; name "size" (and "resize") under "preprocess"`);
       if (resize !== null) out.set(fitted(picture, size, resize));
       else for (let i = 0, pixels = size[0] * size[1]; i < pixels; i += 1) for (let c = 0; c < 3; c += 1) out[i * 3 + c] = picture.data[i * 4 + c]!;
+      if ((kept.size + 1) * out.length <= KEPT_BYTES) kept.set(index, Uint8Array.from(out));
     },
-    close: () => undefined,
+    close: () => kept.clear(),
   };
 }
 

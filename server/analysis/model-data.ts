@@ -37,3 +37,6 @@ export function requireData(data: ModelData, allowCalibration: boolean): { task:
   if (!data.task) throw new UserError('what the model\'s outputs are is not said: give "task" in bitlens.json or --task (classification, language-model, regression, features)');
   return { task: data.task, spec };
 }
+
+/** Of a trial nobody named numbers of samples for: enough for a figure, in a time that one waits for. */
+export const trialData = (data: ModelData) => ({ data, samples: 2000, calibrationSamples: 1000 });

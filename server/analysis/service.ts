@@ -22,7 +22,7 @@ import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
 import { allocateMeasured } from './measured-allocation';
 import { ownRecipe, placeOf, type MeasurementState, type ModelAnalysis } from './model-analysis';
-import { modelData, type ModelData } from './model-data';
+import { modelData, trialData, type ModelData } from './model-data';
 import { ModelFinder, type AnalyseOptions } from './model-finder';
 import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
@@ -253,7 +253,7 @@ export class AnalysisService {
     const [layer, ...more] = selectLayers(analysis.link!, [request.path]);
     if (more.length > 0) throw new UserError(`${JSON.stringify(request.path)} has ${more.length + 1} weights; name one of ${[layer!, ...more].slice(0, 4).map((each) => each.path).join(', ')}`);
     const plan = planFormat([layer!], userFormats([request.format])[0]!, method.id, true);
-    const result: QuantizeResult | TrialResult = request.data ? await this.running.trial(analysis, { data: request.data, plan, sequential: true }, options) : await runPlan(this.options.kernel, analysis, plan, null, options);
+    const result: QuantizeResult | TrialResult = request.data ? await this.running.trial(analysis, { ...trialData(request.data), plan, sequential: true }, options) : await runPlan(this.options.kernel, analysis, plan, null, options);
     const done = result.layers.find((each) => each.key === layer!.path);
     if (!done) throw new Error('the kernel process left the layer out of its answer');
     const judged = 'calibration' in result ? judgedOf(result) : null;
@@ -282,7 +282,7 @@ export class AnalysisService {
     const weightsOnly = async (made: TrialPlan): Promise<TrialSummary> => trialSummary(analysis, made, await runPlan(this.options.kernel, analysis, made, target, options), startedAt);
     if (!request.data) return weightsOnly(plan);
     try {
-      return modelTrialSummary(plan, await this.running.trial(analysis, { data: request.data, plan, sequential: true, ...(target ? { export: target } : {}) }, options), startedAt);
+      return modelTrialSummary(plan, await this.running.trial(analysis, { ...trialData(request.data), plan, sequential: true, ...(target ? { export: target } : {}) }, options), startedAt);
     } catch (error) {
       if (!(error instanceof CannotRun) || plan.layers.some(({ method }) => methodNamed(method).needs !== 'weights')) throw error;
       return weightsOnly({ ...plan, notes: [...plan.notes, error.message] });

@@ -1,6 +1,6 @@
 /** Kinds of data beside arrays: folders of pictures, texts and streams of tokens. Goldens are of PIL, torchvision and the Python package tokenizers. */
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { decodeImage, fitted } from '../../../kernels/data/decode-image';
@@ -81,4 +81,13 @@ test('a stream of 16-bit ids is cut into samples; what is left over is dropped',
   assert.deepEqual([data.count, data.sample.shape], [2, [3]]);
   assert.deepEqual([...data.inputs([1, 0]).data as BigInt64Array].map(Number), [4, 5, 6, 1, 2, 3]);
   await assert.rejects(openDataset({ inputs: file, sequence: 8 }), /in samples of 8 it needs an even number and at least 16/);
+});
+
+test('a picture that is kept is the picture that was decoded', async (t) => {
+  const folder = temporaryFolder(t);
+  copyFileSync(fixture('picture.jpg'), path.join(folder, 'a.jpg'));
+  const data = await openDataset({ inputs: folder, preprocess: { size: [8, 8], resize: 10 } });
+  const first = data.inputs([0]).data;
+  rmSync(path.join(folder, 'a.jpg'));
+  assert.deepEqual(data.inputs([0]).data, first);
 });
