@@ -26,12 +26,15 @@ export function correctedTarget(weights: Float32Array, { rows, cols }: WeightVie
     // Columns are rows of the weight: right-hand sides (W drift)^T.
     const sides = new Float64Array(cols * each);
     const d = drift[g]!;
+    const line = new Float64Array(cols);
     for (let r = 0; r < each; r += 1) {
       const from = (g * each + r) * cols;
+      line.fill(0);
       for (let k = 0; k < cols; k += 1) {
         const w = weights[from + k]!;
-        if (w !== 0) for (let j = 0; j < cols; j += 1) sides[j * each + r]! += w * d[k * cols + j]!;
+        if (w !== 0) for (let j = 0, at = k * cols; j < cols; j += 1) line[j]! += w * d[at + j]!;
       }
+      for (let j = 0; j < cols; j += 1) sides[j * each + r] = line[j]!;
     }
     if (!solveSymmetric(damped, cols, sides, each)) return null;
     for (let r = 0; r < each; r += 1) for (let j = 0; j < cols; j += 1) out[(g * each + r) * cols + j] = weights[(g * each + r) * cols + j]! + sides[j * each + r]!;
