@@ -98,6 +98,14 @@ export function bySize({ bits, errors }: ChoiceClass): number[] {
   return bits.map((_, i) => i).sort((a, b) => bits[a]! - bits[b]! || errors[b]! - errors[a]!);
 }
 
+/** Each class's choices by size. @throws JobError when even the smallest of all together are above the budget */
+export function ordersWithin({ budgetBits }: AllocateParams, classes: readonly ChoiceClass[]): number[][] {
+  const orders = classes.map(bySize);
+  const smallest = classes.reduce((sum, { bits }, i) => sum + bits[orders[i]![0]!]!, 0);
+  if (smallest > budgetBits) refuseBudget(smallest, budgetBits, 'the smallest choice of every layer');
+  return orders;
+}
+
 /** An allocator's answer from the choice it made for each class. */
 export function resultOf(params: AllocateParams, classes: readonly ChoiceClass[], choice: readonly number[], optimal: boolean): AllocateResult {
   const formatOf = new Map(classes.flatMap(({ keys, formats }, i) => keys.map((key) => [key, formats[choice[i]!]!] as const)));

@@ -1,6 +1,6 @@
 import type { Allocator } from '../method';
 import type { AllocateParams, AllocateResult } from '../../jobs/job';
-import { bySize, choiceClasses, refuseBudget, resultOf, type ChoiceClass } from './choices';
+import { choiceClasses, ordersWithin, resultOf, type ChoiceClass } from './choices';
 
 /**
  * The rule of thumb that mixed precision has to beat: the first and the last layer get the largest format that is offered,
@@ -16,9 +16,7 @@ export const firstLastHigh: Allocator = {
   parameters: {},
   run(params: AllocateParams): AllocateResult {
     const classes = choiceClasses(params);
-    const order = classes.map(bySize);
-    const smallest = classes.reduce((sum, each, i) => sum + each.bits[order[i]![0]!]!, 0);
-    if (smallest > params.budgetBits) refuseBudget(smallest, params.budgetBits, 'the smallest choice of every layer');
+    const order = ordersWithin(params, classes);
     const ends = endsOf(params, classes);
     const level = order.map(() => 0);
     const total = (): number => classes.reduce((sum, each, i) => sum + each.bits[order[i]![level[i]!]!]!, 0);

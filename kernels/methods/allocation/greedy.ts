@@ -1,6 +1,6 @@
 import type { Allocator } from '../method';
 import type { AllocateParams, AllocateResult } from '../../jobs/job';
-import { bySize, choiceClasses, refuseBudget, resultOf, type ChoiceClass } from './choices';
+import { choiceClasses, ordersWithin, resultOf, type ChoiceClass } from './choices';
 
 /**
  * From every layer in its best format, the step down with the least error per bit saved is taken until the budget holds. Steps
@@ -16,11 +16,9 @@ export const greedy: Allocator = {
   parameters: {},
   run(params: AllocateParams, throwIfCancelled: () => void): AllocateResult {
     const classes = choiceClasses(params);
-    const hulls = classes.map(hull);
+    const hulls = ordersWithin(params, classes).map((order, i) => hull(classes[i]!, order));
     const at = hulls.map((corners) => corners.length - 1);
     let total = classes.reduce((sum, each, i) => sum + each.bits[hulls[i]![at[i]!]!]!, 0);
-    const smallest = classes.reduce((sum, each, i) => sum + each.bits[hulls[i]![0]!]!, 0);
-    if (smallest > params.budgetBits) refuseBudget(smallest, params.budgetBits, 'the smallest choice of every layer');
     while (total > params.budgetBits) {
       throwIfCancelled();
       let [best, least] = [-1, Infinity];
@@ -39,10 +37,9 @@ export const greedy: Allocator = {
 };
 
 /** Choices on the lower convex hull of (bits, error), from the smallest to the one with the least error. */
-function hull(choices: ChoiceClass): number[] {
-  const { bits, errors } = choices;
+function hull({ bits, errors }: ChoiceClass, order: readonly number[]): number[] {
   const corners: number[] = [];
-  for (const i of bySize(choices)) {
+  for (const i of order) {
     if (corners.length > 0 && errors[i]! >= errors[corners.at(-1)!]!) continue;
     while (corners.length > 1) {
       const [a, b] = [corners.at(-2)!, corners.at(-1)!];

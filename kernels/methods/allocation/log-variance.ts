@@ -1,6 +1,6 @@
 import type { Allocator } from '../method';
 import type { AllocateParams, AllocateResult } from '../../jobs/job';
-import { bySize, choiceClasses, refuseBudget, resultOf, type ChoiceClass } from './choices';
+import { choiceClasses, ordersWithin, resultOf, type ChoiceClass } from './choices';
 
 /**
  * Reverse water-filling: with errors of the form c 2^(-2 b), the least sum under a mean number of bits has
@@ -18,9 +18,7 @@ export const logVariance: Allocator = {
   parameters: {},
   run(params: AllocateParams): AllocateResult {
     const classes = choiceClasses(params);
-    const order = classes.map(bySize);
-    const smallest = classes.reduce((sum, each, i) => sum + each.bits[order[i]![0]!]!, 0);
-    if (smallest > params.budgetBits) refuseBudget(smallest, params.budgetBits, 'the smallest choice of every layer');
+    const order = ordersWithin(params, classes);
     const weightsOf = new Map(params.layers.map(({ key, weights }) => [key, weights]));
     const weights = classes.map(({ keys }) => keys.reduce((sum, key) => sum + weightsOf.get(key)!, 0));
     const bits = closedForm(classes.map((each, i) => sensitivity(each, weights[i]!)), weights, params.budgetBits, classes.map((each, i) => [each.bits[order[i]![0]!]!, each.bits[order[i]!.at(-1)!]!]));

@@ -1,7 +1,7 @@
 import type { Allocator } from '../method';
 import type { AllocateParams, AllocateResult } from '../../jobs/job';
 import { Random } from '../../numerics/random';
-import { bySize, choiceClasses, refuseBudget, resultOf } from './choices';
+import { choiceClasses, ordersWithin, resultOf } from './choices';
 
 /** Formats drawn by chance up to the budget: what an allocation must beat to be worth anything. The seed gives the recipe. */
 export const random: Allocator = {
@@ -14,11 +14,10 @@ export const random: Allocator = {
   parameters: { seed: { type: 'integer', default: 0, minimum: 0, maximum: 2 ** 31 - 1, description: 'Seed of the draw' } },
   run(params: AllocateParams): AllocateResult {
     const classes = choiceClasses(params);
-    const order = classes.map(bySize);
+    const order = ordersWithin(params, classes);
     const level = order.map(() => 0);
     const bits = (i: number): number => classes[i]!.bits[order[i]![level[i]!]!]!;
     let total = classes.reduce((sum, _, i) => sum + bits(i), 0);
-    if (total > params.budgetBits) refuseBudget(total, params.budgetBits, 'the smallest choice of every layer');
     const chance = new Random(Number(params.options?.seed ?? 0));
     // One step up for one layer at a time, until none fits: recipes end at the budget, not somewhere below it.
     let open = classes.map((_, i) => i);
