@@ -11,13 +11,13 @@ export interface Preprocess {
   readonly std?: readonly number[];
   /** Order of the dimensions in the file; the model is given NCHW. */
   readonly layout?: 'NCHW' | 'NHWC';
-  /** Pictures: height and width that are cut from the middle; and the length that the shorter side is resized to before (8/7 of the larger when absent). */
-  readonly size?: readonly [number, number];
+  /** Images: length that the shorter side is resized to (8/7 of the larger side of the crop when absent), and height and width of the center crop. */
   readonly resize?: number;
+  readonly crop?: readonly [number, number];
 }
 
 export interface DatasetSpec {
-  /** Absolute path of the inputs: an array, a folder of pictures, a stream of tokens (.bin), a text (.txt, .jsonl); or `synthetic:N`. */
+  /** Absolute path of the inputs: an array, a folder of images, a stream of tokens (.bin), or a text (.txt, .jsonl). */
   readonly inputs: string;
   readonly labels?: string;
   /** Tokens of one sample, for streams and texts. */
@@ -29,7 +29,7 @@ export interface DatasetSpec {
 
 /** Opened samples. The first dimension of every array is the sample. */
 export interface Dataset {
-  /** What it is, for people: file names and the number of samples. */
+  /** What it is, for people: the file's or folder's name. */
   readonly title: string;
   readonly count: number;
   readonly hasLabels: boolean;
@@ -53,7 +53,7 @@ export interface SampleSource {
   readonly whole: boolean;
   /** Whole numbers of a type that token ids come in: they stay what they are. */
   readonly ids: boolean;
-  /** Classes that the source itself knows (folders of pictures); null for none. */
+  /** Classes that the source itself knows (folders of images); null for none. */
   readonly classes: readonly number[] | null;
   /** Preprocessing that follows from what the source is, where none is given. */
   readonly usual?: Preprocess;

@@ -1,16 +1,16 @@
-/** Pictures as bytes of red, green and blue. PNG and JPEG, told apart by their first bytes. */
+/** Images as bytes of red, green and blue. PNG and JPEG, told apart by their first bytes. */
 import { readFileSync } from 'node:fs';
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
 
-export interface Picture { readonly width: number; readonly height: number; /** Four bytes a pixel: red, green, blue, and one that does not matter. */ readonly data: Uint8Array }
+export interface Image { readonly width: number; readonly height: number; /** Four bytes a pixel: red, green, blue, and one that does not matter. */ readonly data: Uint8Array }
 
-/** Values of a picture that are decoded, at most: a bomb is refused, a photograph is not. */
+/** Values of an image that are decoded, at most: a bomb is refused, a photograph is not. */
 const MOST_PIXELS = 100e6;
 const MOST_MEMORY_MB = 1024;
 
 /** @throws Error naming the file and what is wrong with it */
-export function decodeImage(file: string): Picture {
+export function decodeImage(file: string): Image {
   const bytes = readFileSync(file);
   try {
     if (bytes.length > 24 && bytes.readUInt32BE(0) === 0x89504e47) {
@@ -22,18 +22,18 @@ export function decodeImage(file: string): Picture {
   } catch (error) {
     throw new Error(`${file} cannot be decoded: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
-  throw new Error(`${file} is neither a PNG nor a JPEG picture`);
+  throw new Error(`${file} is neither a PNG nor a JPEG image`);
 }
 
 /**
  * Resizes so that the shorter side has `resize` pixels (bilinear, antialiased when it shrinks: each output pixel is the triangle-weighted
- * mean of what it covers, as PIL does) and cuts `size` from the middle.
+ * mean of what it covers, as PIL does) and takes the center crop.
  * @returns [height, width, 3], row-major
  */
-export function fitted({ width, height, data }: Picture, size: readonly [number, number], resize: number): Float32Array {
+export function fitted({ width, height, data }: Image, crop: readonly [number, number], resize: number): Float32Array {
   const ratio = resize / Math.min(width, height);
   const [scaledWidth, scaledHeight] = width <= height ? [resize, Math.trunc(ratio * height)] : [Math.trunc(ratio * width), resize];
-  const [rows, cols] = size;
+  const [rows, cols] = crop;
   const [top, left] = [toEven((scaledHeight - rows) / 2), toEven((scaledWidth - cols) / 2)];
   const across = weightsOf(width, scaledWidth, left, cols);
   const down = weightsOf(height, scaledHeight, top, rows);
@@ -62,7 +62,7 @@ export function fitted({ width, height, data }: Picture, size: readonly [number,
   return out;
 }
 
-/** Of each output position: the first input it covers, and the weights of those from there on. Positions outside the picture repeat its edge. */
+/** Of each output position: the first input it covers, and the weights of those from there on. Positions outside the image repeat its edge. */
 function weightsOf(inputs: number, outputs: number, offset: number, count: number): { from: number; weights: number[] }[] {
   const scale = inputs / outputs;
   const reach = Math.max(1, scale);

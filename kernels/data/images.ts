@@ -1,21 +1,21 @@
-/** A folder of pictures: one folder for each class, in the order of their names, or pictures without classes. */
+/** A folder of images: one folder for each class, in the order of their names, or images without classes. */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Preprocess, SampleSource } from './data';
 import { decodeImage, fitted } from './decode-image';
 
-const PICTURE = /\.(png|jpe?g)$/i;
+const IMAGE = /\.(png|jpe?g)$/i;
 const MOST_FILES = 2e6;
-/** Decoded pictures that are kept: recipes are judged on the same ones again and again, and decoding takes longer than many a model. */
+/** Decoded images that are kept: recipes are judged on the same ones again and again, and decoding takes longer than many a model. */
 const KEPT_BYTES = 2 ** 28;
 
 /** Files and, where folders name them, the class of each. Depends on names alone. */
 function listed(folder: string): { files: string[]; classes: number[] | null } {
   const below = (where: string): string[] => readdirSync(where, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && PICTURE.test(entry.name)).map((entry) => path.join(entry.parentPath ?? entry.path, entry.name)).sort(byName);
+    .filter((entry) => entry.isFile() && IMAGE.test(entry.name)).map((entry) => path.join(entry.parentPath ?? entry.path, entry.name)).sort(byName);
   const entries = readdirSync(folder, { withFileTypes: true });
   const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name).sort(byName);
-  const loose = entries.filter((entry) => entry.isFile() && PICTURE.test(entry.name)).map(({ name }) => path.join(folder, name)).sort(byName);
+  const loose = entries.filter((entry) => entry.isFile() && IMAGE.test(entry.name)).map(({ name }) => path.join(folder, name)).sort(byName);
   if (loose.length > 0 || folders.length === 0) return { files: loose, classes: null };
   const perClass = folders.map((name) => below(path.join(folder, name)));
   return { files: perClass.flat(), classes: perClass.flatMap((files, label) => files.map(() => label)) };
@@ -23,17 +23,17 @@ function listed(folder: string): { files: string[]; classes: number[] | null } {
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /**
- * Pictures are decoded when they are asked for. Samples come in an order that takes from all classes alike, so that the first N are
+ * Images are decoded when they are asked for. Samples come in an order that takes from all classes alike, so that the first N are
  * a fair draw.
  * @throws Error when there are none, or they differ in size and none is named
  */
 export function openImages(folder: string, preprocess: Preprocess | undefined): SampleSource {
   const { files, classes } = listed(folder);
-  if (files.length === 0) throw new Error(`${folder} holds no PNG or JPEG picture; name a folder of pictures, or one with a folder for each class`);
-  if (files.length > MOST_FILES) throw new Error(`${folder} holds ${files.length} pictures; at most ${MOST_FILES} are read`);
+  if (files.length === 0) throw new Error(`${folder} holds no PNG or JPEG image; name a folder of images, or one with a folder for each class`);
+  if (files.length > MOST_FILES) throw new Error(`${folder} holds ${files.length} images; at most ${MOST_FILES} are read`);
   const order = fairOrder(files.length, classes);
-  const size = preprocess?.size ?? sizeOf(files[order[0]!]!);
-  const resize = preprocess?.resize ?? (preprocess?.size ? Math.round((Math.max(...size) * 8) / 7) : null);
+  const size = preprocess?.crop ?? sizeOf(files[order[0]!]!);
+  const resize = preprocess?.resize ?? (preprocess?.crop ? Math.round((Math.max(...size) * 8) / 7) : null);
   // Whole grey levels, so that a byte holds each exactly.
   const kept = new Map<number, Uint8Array>();
   return {
@@ -43,10 +43,10 @@ export function openImages(folder: string, preprocess: Preprocess | undefined): 
       const known = kept.get(index);
       if (known) { out.set(known); return; }
       const file = files[order[index]!]!;
-      const picture = decodeImage(file);
-      if (resize === null && (picture.height !== size[0] || picture.width !== size[1])) throw new Error(`${file} has ${picture.width} x ${picture.height} pixels, and others have ${size[1]} x ${size[0]}; name "size" (and "resize") under "preprocess"`);
-      if (resize !== null) out.set(fitted(picture, size, resize));
-      else for (let i = 0, pixels = size[0] * size[1]; i < pixels; i += 1) for (let c = 0; c < 3; c += 1) out[i * 3 + c] = picture.data[i * 4 + c]!;
+      const image = decodeImage(file);
+      if (resize === null && (image.height !== size[0] || image.width !== size[1])) throw new Error(`${file} has ${image.width} x ${image.height} pixels, and others have ${size[1]} x ${size[0]}; name "crop" (and "resize") under "preprocess"`);
+      if (resize !== null) out.set(fitted(image, size, resize));
+      else for (let i = 0, pixels = size[0] * size[1]; i < pixels; i += 1) for (let c = 0; c < 3; c += 1) out[i * 3 + c] = image.data[i * 4 + c]!;
       if ((kept.size + 1) * out.length <= KEPT_BYTES) kept.set(index, Uint8Array.from(out));
     },
     close: () => kept.clear(),

@@ -34,7 +34,7 @@ function dataset(spec: DatasetSpec, inputs: SampleSource, labels: SampleSource |
   const per = elementCount(inputs.shape);
   const raw = new Float64Array(per);
   return {
-    title: `${spec.inputs.replace(/^.*[\\/]/, '')} (${inputs.count} ${inputs.count === 1 ? 'sample' : 'samples'})`,
+    title: spec.inputs.replace(/[\\/]+$/, '').replace(/^.*[\\/]/, ''),
     count: inputs.count, hasLabels: labels !== null, sample: { shape: prepare.shape, whole: prepare.whole },
     inputs(indices): NamedArray {
       const shape = [indices.length, ...prepare.shape];

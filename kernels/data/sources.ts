@@ -1,4 +1,4 @@
-/** What inputs are, by their name: an array, a folder of pictures, a stream of tokens, or a text. */
+/** What inputs are, by their name: an array, a folder of images, a stream of tokens, or a text. */
 import { statSync } from 'node:fs';
 import { SampleArray } from './arrays';
 import type { DatasetSpec, SampleSource } from './data';

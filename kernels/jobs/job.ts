@@ -3,6 +3,7 @@ import type { ScaleRule } from '../formats/format';
 import type { DatasetSpec, Task } from '../data/data';
 import type { Graph } from '../graph/graph';
 import type { ActivationStatistics } from '../run/activation-statistics';
+import type { TaskFigures } from '../run/judge';
 import type { Observed } from '../run/observed';
 import type { JudgedFigures, LabelFigures } from '../run/judging';
 
@@ -304,18 +305,8 @@ export interface ModelRun {
 export interface MeasuredMean { readonly value: number; readonly stderr: number | null }
 
 export type EvaluateParams = ModelRun;
-export interface EvaluateResult {
-  /** What `value` is: accuracy for classification, perplexity for a language model, mse for a regression. */
-  readonly metric: 'accuracy' | 'perplexity' | 'mse';
-  readonly value: number;
-  readonly stderr: number | null;
-  /** Mean negative log likelihood in nats, or mean squared error. */
-  readonly loss: number;
-  readonly lossStderr: number | null;
-  readonly accuracy: number | null;
+export interface EvaluateResult extends TaskFigures {
   readonly samples: number;
-  /** Labels, tokens or values that were judged. */
-  readonly positions: number;
   readonly seconds: number;
   /** The data, in words. */
   readonly data: string;

@@ -97,3 +97,20 @@ export function viewOf(shape: readonly number[], view: TensorView): { readonly s
 function strideOf(shape: readonly number[], axis: number): number {
   return shape.slice(axis + 1).reduce((product, dim) => product * dim, 1);
 }
+
+/** Elements that are read at once. */
+const PIECE = 2 ** 18;
+
+/** All values of a tensor in storage order. */
+export function wholeValues(tensor: TensorInfo, reader: TensorReader): Float32Array {
+  const count = elementCount(tensor.shape);
+  const out = new Float32Array(count);
+  const read = numberReader(tensor, reader);
+  const piece = new Float64Array(Math.min(PIECE, count));
+  for (let at = 0; at < count; at += PIECE) {
+    const many = Math.min(PIECE, count - at);
+    read(at, many, piece);
+    for (let i = 0; i < many; i += 1) out[at + i] = piece[i]!;
+  }
+  return out;
+}

@@ -3,7 +3,7 @@ import { parseFormat } from '../formats/registry';
 import type { MeasuredMetric } from '../methods/method';
 import { methodOfKind } from '../methods/registry';
 import { initializersOf } from '../graph/cut';
-import { figuresOf, scoreBatch, trimmed, type SampleScore } from '../run/judge';
+import { figuresOf, isLabelled, labelsOf, scoreBatch, trimmed, type SampleScore } from '../run/judge';
 import type { NamedArray } from '../run/run-model';
 import { sitesOf } from '../run/sites';
 import { reaches, varyLayers, type VariedLayer } from '../run/vary-layers';
@@ -85,10 +85,10 @@ class Judge {
   readonly base: SampleScore[] = [];
   readonly hasLabels: boolean;
   constructor(private readonly params: SensitivityParams, private readonly run: OpenRun) {
-    this.hasLabels = params.task === 'language-model' || run.dataset.hasLabels;
+    this.hasLabels = isLabelled(params.task, run.dataset);
   }
   private labels(batch: readonly number[]): NamedArray | null {
-    return this.params.task === 'language-model' ? this.run.dataset.inputs(batch) : this.run.dataset.hasLabels ? this.run.dataset.labels(batch) : null;
+    return labelsOf(this.params.task, this.run.dataset, batch);
   }
   addBase(batch: readonly number[], output: NamedArray): void {
     this.base.push(...scoreBatch(this.params.task, trimmed(output, batch.length), this.labels(batch), null));
@@ -97,7 +97,7 @@ class Judge {
     return scoreBatch(this.params.task, trimmed(output, batch.length), this.labels(batch), trimmed(base, batch.length));
   }
   figures(scores: readonly SampleScore[]): { loss?: number; accuracy?: number } {
-    if (!this.hasLabels || this.params.task === 'features') return {};
+    if (!this.hasLabels) return {};
     const { loss, accuracy } = figuresOf(this.params.task, scores);
     return { loss, ...(accuracy === null ? {} : { accuracy }) };
   }

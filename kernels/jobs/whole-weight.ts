@@ -1,34 +1,19 @@
-/** Methods that hold a whole weight: its values, what a method makes of them, and the error beside round-to-nearest. */
-import { elementCount, TensorReader, type Checkpoint, type TensorInfo } from '../checkpoint';
+/** Methods that hold a whole weight: what a method makes of one, and the error beside round-to-nearest. */
+import { TensorReader, type Checkpoint } from '../checkpoint';
 import { isBlockScaled, type NumberFormat, type Quantized } from '../formats/format';
 import type { PtqMethod } from '../methods/method';
 import { valueErrorSums } from '../wasm/errors.ref';
 import { formatError } from './format-error';
 import { JobError, type FormatError, type JobContext, type QuantizedLayer, type QuantizeTask } from './job';
 import { toMatrix } from '../run/weight-matrix';
-import { numberReader } from './numbers';
+import { wholeValues } from './numbers';
 import type { QuantizedWeight } from './quantize';
 import type { ResolvedWeight } from './weights';
 
-const PIECE = 2 ** 18;
 /** Copies of a weight that a method may hold at once, as float32. */
 const COPIES = 8;
 
 export interface WholeTask { readonly task: QuantizeTask; readonly weight: ResolvedWeight; readonly format: NumberFormat; readonly method: PtqMethod }
-
-/** All values of a tensor in storage order. */
-export function wholeValues(tensor: TensorInfo, reader: TensorReader): Float32Array {
-  const count = elementCount(tensor.shape);
-  const out = new Float32Array(count);
-  const read = numberReader(tensor, reader);
-  const piece = new Float64Array(Math.min(PIECE, count));
-  for (let at = 0; at < count; at += PIECE) {
-    const many = Math.min(PIECE, count - at);
-    read(at, many, piece);
-    for (let i = 0; i < many; i += 1) out[at + i] = piece[i]!;
-  }
-  return out;
-}
 
 /** A quantized layer's errors beside those of round-to-nearest with absmax scales in the same format. */
 export function layerResult({ task, weight, format, method }: WholeTask, matrix: Float32Array, decoded: Float32Array): QuantizedLayer {

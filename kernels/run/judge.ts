@@ -2,7 +2,7 @@
  * What outputs are worth: loss and accuracy against labels, and distance from the unquantized model's outputs. Per sample, so
  * that every mean has an error bar.
  */
-import type { Task } from '../data/data';
+import type { Dataset, Task } from '../data/data';
 import type { NamedArray } from './run-model';
 
 /** Sums over one sample. */
@@ -133,16 +133,29 @@ export function trimmed<T extends { readonly shape: readonly number[]; readonly 
   return { ...array, shape: [samples, ...array.shape.slice(1)], data: (array.data as Float32Array).subarray(0, samples * per) };
 }
 
-/** The figures of a task; see EvaluateResult. */
+/** How good outputs are, by the task. */
 export interface TaskFigures {
+  /** What `value` is: accuracy for classification, perplexity for a language model, mse for a regression. */
   readonly metric: 'accuracy' | 'perplexity' | 'mse';
   readonly value: number;
   readonly stderr: number | null;
+  /** Mean negative log likelihood in nats, or mean squared error. */
   readonly loss: number;
   readonly lossStderr: number | null;
   readonly accuracy: number | null;
+  /** Labels, tokens or values that were judged. */
   readonly positions: number;
 }
+
+/** Is there something to be right about: labels, or the tokens that follow? */
+export const isLabelled = (task: Task, dataset: Dataset): boolean => task === 'language-model' || (task !== 'features' && dataset.hasLabels);
+
+/** Labels of samples; null where there are none. A language model's are its own tokens. */
+export function labelsOf(task: Task, dataset: Dataset, indices: readonly number[]): NamedArray | null {
+  if (!isLabelled(task, dataset)) return null;
+  return task === 'language-model' ? dataset.inputs(indices) : dataset.labels(indices);
+}
+
 /** @throws Error when no label counts. */
 export function figuresOf(task: Task, scores: readonly SampleScore[]): TaskFigures {
   const places = scores.map(({ positions }) => positions);

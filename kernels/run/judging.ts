@@ -1,6 +1,6 @@
 /** The model with some weights replaced, judged beside the model as it is: what trials and comparisons of recipes report. */
 import type { Dataset, Task } from '../data/data';
-import { estimate, figuresOf, scoreBatch, trimmed, type SampleScore } from './judge';
+import { estimate, figuresOf, isLabelled, labelsOf, scoreBatch, trimmed, type SampleScore } from './judge';
 import type { Feed } from './feed';
 import type { PreparedModel } from './prepared-model';
 import type { NamedArray, RunningModel } from './run-model';
@@ -31,7 +31,7 @@ export class Judging {
   private readonly labelled: boolean;
 
   private constructor(private readonly params: JudgingParams, private readonly original: RunningModel) {
-    this.labelled = params.task === 'language-model' || (params.task !== 'features' && params.dataset.hasLabels);
+    this.labelled = isLabelled(params.task, params.dataset);
   }
 
   /** Runs the model as it is. @param step called before each batch with the samples done; throws to cancel */
@@ -88,8 +88,7 @@ export class Judging {
     return trimmed((await running.run(this.params.feed.inputs(batch))).get(this.params.output)!, batch.length);
   }
   private labels(batch: readonly number[]): NamedArray | null {
-    const { task, dataset } = this.params;
-    return task === 'language-model' ? dataset.inputs(batch) : dataset.hasLabels ? dataset.labels(batch) : null;
+    return labelsOf(this.params.task, this.params.dataset, batch);
   }
   private figures(scores: readonly SampleScore[]): LabelFigures {
     if (!this.labelled) return { loss: null, lossStderr: null, accuracy: null };

@@ -38,7 +38,7 @@ export function observedValues(graph: Graph, weights: readonly { readonly key: s
     if (floating(value)) found.push({ value, role, op: node.op, module: node.module, ...(node.span ? { span: node.span } : {}), channelAxis, ...more });
   };
   const rankOf = (name: string): number => typeOf(name).shape.length;
-  /** Pictures have their channels second, sequences and rows last. */
+  /** Images have their channels second, sequences and rows last. */
   const axisOf = (name: string): number | null => (rankOf(name) === 0 ? null : rankOf(name) === 4 ? 1 : rankOf(name) - 1);
   for (const { key, tensor } of weights) {
     for (const { kind, node, input, output } of sitesOf(graph, tensor)) {
@@ -55,7 +55,7 @@ export function observedValues(graph: Graph, weights: readonly { readonly key: s
     if (SMOOTH_GATES.has(node.op) || (node.op === 'Mul' && isGateOf(made, first, second))) see(output, 'activation', node, axisOf(output));
     else if (node.op === 'Softmax') { see(output, 'softmax', node, null); see(first, 'logits', node, null); }
     else if (node.op === 'LayerNormalization' || node.op === 'RMSNormalization') see(first, 'norm-input', node, axisOf(first));
-    else if (node.op === 'ReduceMean') { const squared = squareOf(made.get(first)); if (squared) see(squared, 'norm-input', node, axisOf(squared)); }
+    else if (node.op === 'ReduceMean') { const squared = squareOf(graph, made.get(first)); if (squared) see(squared, 'norm-input', node, axisOf(squared)); }
     else if ((node.op === 'Add' && rankOf(first) > 1 && floating(first) && floating(second) && String(typeOf(first).shape) === String(typeOf(second).shape)) || (node.op === 'Concat' && node.inputs.filter(floating).length > 1)) {
       const terms = node.inputs.filter(floating);
       for (const term of terms) see(term, 'term', node, axisOf(term));
@@ -65,15 +65,17 @@ export function observedValues(graph: Graph, weights: readonly { readonly key: s
   return found;
 }
 
-/** x * sigmoid(x), or half of it by erf: SiLU as PyTorch code writes it out. */
+/** x * sigmoid(x), or x * sigmoid(1.702 x): SiLU and the quick GELU as they are written out. */
 function isGateOf(made: ReadonlyMap<string, GraphNode>, a: string, b: string): boolean {
-  const gate = (name: string, of: string): boolean => { const node = made.get(name); return (node?.op === 'Sigmoid' || node?.op === 'HardSigmoid') && node.inputs[0] === of; };
+  const scaled = (name: string, of: string): boolean => { const node = made.get(name); return name === of || (node?.op === 'Mul' && node.inputs.includes(of)); };
+  const gate = (name: string, of: string): boolean => { const node = made.get(name); return (node?.op === 'Sigmoid' || node?.op === 'HardSigmoid') && scaled(node.inputs[0]!, of); };
   return gate(a, b) || gate(b, a);
 }
 
 /** The x of x * x or x ^ 2; null for any other node. */
-function squareOf(node: GraphNode | undefined): string | null {
+function squareOf(graph: Graph, node: GraphNode | undefined): string | null {
   if (!node) return null;
   if (node.op === 'Mul' && node.inputs[0] === node.inputs[1]) return node.inputs[0]!;
-  return node.op === 'Pow' ? node.inputs[0]! : null;
+  const exponent = graph.initializers.find(({ name }) => name === node.inputs[1])?.data;
+  return node.op === 'Pow' && exponent && 'values' in exponent && exponent.values[0] === 2 ? node.inputs[0]! : null;
 }

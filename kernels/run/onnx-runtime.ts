@@ -27,11 +27,9 @@ let loaded: Runtime | null = null;
  * Nothing is loaded to find out.
  */
 export function findRuntime(): string | null {
-  for (let folder = __dirname; ; folder = path.dirname(folder)) {
-    const packed = path.join(folder, 'onnxruntime/dist/index.js');
-    if (existsSync(packed)) return packed;
-    if (path.dirname(folder) === folder) break;
-  }
+  // Beside the bundles and nowhere above: a folder of that name further up is somebody else's.
+  const packed = path.join(__dirname, 'onnxruntime/dist/index.js');
+  if (existsSync(packed)) return packed;
   try {
     return createRequire(__filename).resolve('onnxruntime-node');
   } catch {

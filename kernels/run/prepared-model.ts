@@ -2,7 +2,7 @@
 import { openCheckpoint, TensorReader, type Checkpoint, type TensorInfo } from '../checkpoint';
 import type { Graph } from '../graph/graph';
 import { resolveGraph } from '../graph/resolve';
-import { wholeValues } from '../jobs/whole-weight';
+import { wholeValues } from '../jobs/numbers';
 import { startModel, type NamedArray, type RunningModel } from './run-model';
 
 export class PreparedModel {

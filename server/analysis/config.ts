@@ -99,7 +99,7 @@ function readModel(model: JsonValue, folder: string): WrittenEntry {
 }
 
 function readPreprocess(value: JsonValue): Preprocess {
-  const m = value.object([], ['scale', 'mean', 'std', 'layout', 'size', 'resize']);
+  const m = value.object([], ['scale', 'mean', 'std', 'layout', 'resize', 'crop']);
   const numbers = (name: string): number[] | undefined => m.get(name)?.items().map((item) => item.number());
   const [mean, std] = [numbers('mean'), numbers('std')];
   if (mean && std && mean.length !== std.length) m.get('std')!.fail(`has ${std.length} values and mean has ${mean.length}: one of each per channel`);
@@ -107,10 +107,10 @@ function readPreprocess(value: JsonValue): Preprocess {
   const scale = m.get('scale')?.number();
   const layout = m.get('layout')?.oneOf(['NCHW', 'NHWC'] as const);
   const pixels = (item: JsonValue): number => { const count = item.number(); if (!(Number.isInteger(count) && count > 0 && count <= 8192)) item.fail('must be a whole number of pixels from 1 to 8192'); return count; };
-  const sizes = m.get('size')?.items().map(pixels);
-  if (sizes && sizes.length !== 2) m.get('size')!.fail('must be height and width: [224, 224]');
+  const crop = m.get('crop')?.items().map(pixels);
+  if (crop && crop.length !== 2) m.get('crop')!.fail('must be height and width: [224, 224]');
   const resize = m.has('resize') ? pixels(m.get('resize')!) : undefined;
-  return { ...(sizes ? { size: sizes as unknown as readonly [number, number] } : {}), ...(resize === undefined ? {} : { resize }), ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
+  return { ...(crop ? { crop: [crop[0]!, crop[1]!] as const } : {}), ...(resize === undefined ? {} : { resize }), ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
 }
 
 /** Folders from the file's own upwards, as far as the workspace root that holds it (at most eight without one). */

@@ -34,7 +34,7 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map<string, Family>([
   ['gemma', decoder('gemma.py', 'Gemma')],
   ['gemma2', decoder('gemma.py', 'Gemma2')],
   ['gemma3_text', { file: 'gemma.py', classes: ['Gemma3ForCausalLM', 'Gemma3TextModel'] }],
-  // Of the models that also see pictures, the language model.
+  // Of the models that also see images, the language model.
   ['gemma3', { file: 'gemma.py', classes: ['Gemma3ForCausalLM', 'Gemma3TextModel'], part: 'text_config', alias: { theirs: 'Gemma3ForConditionalGeneration', ours: 'Gemma3ForCausalLM' } }],
   ['phi', decoder('phi.py', 'Phi')],
   ['phi3', decoder('phi3.py', 'Phi3')],

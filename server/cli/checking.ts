@@ -86,7 +86,14 @@ export async function checkTarget(service: AnalysisService, target: Target, list
   if (!context.args.has('no-measure')) analysis = await service.measure(analysis, undefined, context);
   if (context.args.has('activations')) {
     const samples = readSamples(context.args) ?? DEFAULT_SAMPLES;
-    analysis = { ...analysis, activations: await service.running.activations(analysis, { data: readData(analysis, context.args), samples }, context) };
+    const source = analysis;
+    const activations = await service.running.activations(source, { data: readData(source, context.args), samples }, context).catch((error: unknown) => {
+      // Of what a folder holds, not every model has data, nor can every one be run.
+      if (listed || context.signal.aborted || !(error instanceof UserError)) throw error;
+      context.note(`${target.file}: activations were not looked at: ${messageOf(error)}`);
+      return null;
+    });
+    analysis = { ...source, activations };
   }
   for (const note of analysis.notes ?? []) context.note(note);
   if (analysis.measurements.state === 'failed') throw new UserError(`${target.file}: cannot measure: ${analysis.measurements.message}. Use --no-measure to check code and header only`);

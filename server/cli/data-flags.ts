@@ -6,15 +6,15 @@ import { modelData, type DataOverrides, type ModelData } from '../analysis/model
 import { UsageError, type Arguments, type Flag } from './arguments';
 
 export const DATA_FLAGS: readonly Flag[] = [
-  { name: 'data', value: 'FILE', help: 'inputs to judge on: an array (.npy, .npz, .safetensors; FILE:ARRAY names one), a folder of pictures, tokens (.bin) or text (.txt, .jsonl); else bitlens.json' },
+  { name: 'data', value: 'FILE', help: 'inputs to judge on: an array (.npy, .npz, .safetensors; FILE:ARRAY names one), a folder of images, tokens (.bin) or text (.txt, .jsonl); else bitlens.json' },
   { name: 'labels', value: 'FILE', help: 'labels of --data, one per sample' },
   { name: 'task', value: 'T', help: 'what the outputs are', choices: TASKS },
   { name: 'samples', value: 'N', help: 'only the first N samples' },
   { name: 'scale', value: 'S', help: 'preprocessing of --data: x * S, then (x - mean) / std per channel' },
   { name: 'mean', value: 'LIST', help: 'mean per channel, separated by commas' },
   { name: 'std', value: 'LIST', help: 'standard deviation per channel' },
-  { name: 'picture-size', value: 'H,W', help: 'height and width that are cut from the middle of pictures' },
-  { name: 'picture-resize', value: 'N', help: 'shorter side of pictures before the cut (8/7 of --picture-size)' },
+  { name: 'resize', value: 'N', help: 'images: length of the shorter side before the crop (8/7 of --crop)' },
+  { name: 'crop', value: 'H,W', help: 'images: height and width of the center crop' },
   { name: 'sequence', value: 'N', help: 'tokens of one sample, for tokens and text (256)' },
   { name: 'tokenizer', value: 'FILE', help: 'tokenizer.json of --data that is text' },
   { name: 'layout', value: 'L', help: 'order of the dimensions in the file', choices: ['NCHW', 'NHWC'] },
@@ -35,15 +35,21 @@ export function readData(analysis: ModelAnalysis, args: Arguments): ModelData {
   if (std?.some((value) => value <= 0)) throw new UsageError('--std must be larger than 0');
   const layout = (['NCHW', 'NHWC'] as const).find((each) => each === args.text('layout'));
   const task = TASKS.find((each) => each === args.text('task'));
-  const size = args.text('picture-size') === undefined ? undefined : numbersOf(args.text('picture-size')!, 'picture-size');
-  if (size && (size.length !== 2 || size.some((each) => !Number.isInteger(each) || each < 1 || each > 8192))) throw new UsageError('--picture-size must be height and width in pixels: 224,224');
-  const [resize, sequence, tokenizer] = [readSamples(args, 'picture-resize'), readSamples(args, 'sequence'), file('tokenizer')];
-  const preprocess = scale === undefined && !mean && !std && !layout && !size && resize === undefined ? undefined : { ...(size ? { size: [size[0]!, size[1]!] as const } : {}), ...(resize === undefined ? {} : { resize }), ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
+  const crop = args.text('crop') === undefined ? undefined : numbersOf(args.text('crop')!, 'crop');
+  if (crop && (crop.length !== 2 || crop.some((each) => !Number.isInteger(each) || each < 1 || each > 8192))) throw new UsageError('--crop must be height and width in pixels: 224,224');
+  const [resize, sequence, tokenizer] = [readSamples(args, 'resize'), readSamples(args, 'sequence'), file('tokenizer')];
+  const preprocess = scale === undefined && !mean && !std && !layout && !crop && resize === undefined ? undefined : { ...(crop ? { crop: [crop[0]!, crop[1]!] as const } : {}), ...(resize === undefined ? {} : { resize }), ...(scale === undefined ? {} : { scale }), ...(mean ? { mean } : {}), ...(std ? { std } : {}), ...(layout ? { layout } : {}) };
   const given: DataOverrides = {
     ...(task ? { task } : {}), ...(inputs === undefined ? {} : { inputs }), ...(labels === undefined ? {} : { labels }),
     ...(calibration === undefined ? {} : { calibration }), ...(preprocess ? { preprocess } : {}), ...(sequence === undefined ? {} : { sequence }), ...(tokenizer === undefined ? {} : { tokenizer }),
   };
   return modelData(analysis, given);
+}
+
+/** Flags of data that nothing would read are refused: they would change nothing. @throws UsageError */
+export function refuseData(args: Arguments, why: string): void {
+  const given = [...DATA_FLAGS, ...CALIBRATION_FLAGS].find(({ name }) => args.has(name));
+  if (given) throw new UsageError(`--${given.name} ${why}`);
 }
 
 /** The number of samples asked for. @throws UsageError for none. */

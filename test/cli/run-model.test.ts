@@ -192,3 +192,14 @@ test('activations: what is one-sided is found on its line, and only when asked f
   const down = values.find(({ role, layer }) => role === 'layer-input' && layer === 'blocks.0.mlp.down')!;
   assert.ok(down.statistics.min > -0.1701 && down.statistics.count === 3 * 128 * 512);
 });
+
+test('flags of data that nothing would read are refused, by name', async () => {
+  const example = path.join(repositoryRoot, 'examples/shakespeare-gpt/bitlens.json');
+  for (const [words, message] of [
+    [['check', example, '--samples', '3'], /--samples is about the data of --activations, which is not given/],
+    [['allocate', example, '--bits', '4', '--calibration-samples', '3'], /--calibration-samples is for metrics that run the model \(--metric kl\)/],
+  ] as const) {
+    const { code, stderr } = await bitlens([...words]);
+    assert.deepEqual([code, message.test(stderr)], [2, true], stderr);
+  }
+});

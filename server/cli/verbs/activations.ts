@@ -24,7 +24,7 @@ export const activations: Verb = {
     const shown = result.values.filter(({ role }) => args.has('all') || role === 'layer-input');
     context.print(table([{ title: 'Value' }, ...(args.has('all') ? [{ title: 'What' }] : []), ...['Min', 'Max', 'Median', '99.9 %', 'Zeros', 'Kurtosis', 'Spread', 'Outliers'].map((title) => ({ title, right: true }))],
       shown.map((value) => row(value, args.has('all')))));
-    context.print(`\nOf ${args.has('all') ? 'values' : 'inputs'} of ${plural(shown.length, 'place')} on ${plural(result.samples, 'sample')} (${plain(result.data)}), ${result.seconds.toFixed(1)} s. Median and 99.9 % are of magnitudes; spread is the largest channel over the median one; outliers are channels above 8 times the median.\n`);
+    context.print(`\nOf ${args.has('all') ? 'values' : 'inputs'} of ${plural(shown.length, 'place')} on ${plural(result.samples, 'sample')} (${plain(result.data)}), ${result.seconds.toFixed(1)} s. Median and 99.9 % are of magnitudes, to 5 %; spread is the largest channel over the median one; outliers are channels above 8 times the median.\n`);
     return 0;
   },
 };

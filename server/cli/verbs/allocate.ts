@@ -1,9 +1,9 @@
 /** bitlens allocate: bits for every layer under a budget. */
-import { DEFAULT_ALLOCATOR, DEFAULT_MEASURED_METRIC, DEFAULT_METRIC } from '../../analysis/vocabulary';
+import { DEFAULT_ALLOCATOR, DEFAULT_MEASURED_METRIC, DEFAULT_METRIC, isMeasuredMetric } from '../../analysis/vocabulary';
 import type { AllocationJudgement } from '../../protocol';
 import { UsageError } from '../arguments';
 import type { Verb } from '../context';
-import { CALIBRATION_FLAGS, DATA_FLAGS, readData, readSamples } from '../data-flags';
+import { CALIBRATION_FLAGS, DATA_FLAGS, readData, readSamples, refuseData } from '../data-flags';
 import { readFormats } from '../formats-flag';
 import { bitsText, bytesText, decibelText, parseSize, plain, plural, table } from '../output';
 import { analyseTarget, CHECKPOINT, FORMATS, TARGET } from '../target';
@@ -41,6 +41,7 @@ export const allocate: Verb = {
     const service = context.service();
     const metric = args.text('metric');
     const out = args.text('out');
+    if (drop === undefined && (metric === undefined || !isMeasuredMetric(metric))) refuseData(args, 'is for metrics that run the model (--metric kl), and this one reads weights alone');
     const allocator = args.text('allocator');
     const [samples, calibrationSamples] = [readSamples(args), readSamples(args, 'calibration-samples')];
     const result = await service.allocate(analysis, {

@@ -6,7 +6,7 @@ import { UserError } from '../../analysis/user-error';
 import type { CheckedFinding, CheckedModel } from '../checking';
 import { checkTarget, targetsOf } from '../checking';
 import type { Verb } from '../context';
-import { DATA_FLAGS } from '../data-flags';
+import { DATA_FLAGS, refuseData } from '../data-flags';
 import { plain, plural } from '../output';
 import { sarifLog } from '../sarif';
 import { CHECKPOINT } from '../target';
@@ -50,6 +50,7 @@ export const check: Verb = {
   },
   async run(context) {
     const { args } = context;
+    if (!args.has('activations')) refuseData(args, 'is about the data of --activations, which is not given');
     const minimum = args.number('minimum-sqnr', 0);
     const targetFormat = args.text('target-format');
     const service = context.service({ ...(minimum === undefined ? {} : { minimumSqnrDb: minimum }), ...(targetFormat === undefined ? {} : { targetFormat }) });

@@ -81,10 +81,10 @@ test('schema and reader allow the same properties', () => {
   const sample: Record<string, unknown> = { source: 'a.py', class: 'A', args: {}, checkpoint: 'c', recipe: 'r', task: 'features', data: {} };
   assert.deepEqual(Object.keys(schema.definitions.model!.properties).sort(), Object.keys(sample).sort());
   parseConfig({ models: [sample] }, 'bitlens.json');
-  assert.deepEqual(Object.keys(schema.definitions.preprocess!.properties).sort(), ['layout', 'mean', 'resize', 'scale', 'size', 'std']);
+  assert.deepEqual(Object.keys(schema.definitions.preprocess!.properties).sort(), ['crop', 'layout', 'mean', 'resize', 'scale', 'std']);
   const data = { inputs: 'x', labels: 'y', sequence: 4, tokenizer: 't' };
   assert.deepEqual(Object.keys(schema.definitions.data!.properties).sort(), Object.keys(data).sort());
-  parseConfig({ models: [{ ...sample, data: { evaluation: data, preprocess: { size: [8, 9], resize: 10 } } }] }, 'bitlens.json');
+  parseConfig({ models: [{ ...sample, data: { evaluation: data, preprocess: { crop: [8, 9], resize: 10 } } }] }, 'bitlens.json');
 });
 
 const vocabulary = {

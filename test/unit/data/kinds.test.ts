@@ -1,4 +1,4 @@
-/** Kinds of data beside arrays: folders of pictures, texts and streams of tokens. Goldens are of PIL, torchvision and the Python package tokenizers. */
+/** Kinds of data beside arrays: folders of images, texts and streams of tokens. Goldens are of PIL, torchvision and the Python package tokenizers. */
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -13,12 +13,12 @@ const fixture = (name: string): string => path.join(repositoryRoot, 'test/fixtur
 const golden = JSON.parse(readFileSync(fixture('pictures.json'), 'utf8')) as { fitted: Record<string, string>; jpeg: string };
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'));
 
-test('pictures are resized and cut as torchvision does on PIL pictures, to one grey level', () => {
-  const picture = decodeImage(fixture('picture.png'));
+test('images are resized and cut as torchvision does on PIL images, to one grey level', () => {
+  const image = decodeImage(fixture('picture.png'));
   for (const [key, text] of Object.entries(golden.fitted)) {
     const [resize, rows, cols] = key.split(' ').map(Number) as [number, number, number];
     const expected = bytes(text);
-    const found = fitted(picture, [rows, cols], resize);
+    const found = fitted(image, [rows, cols], resize);
     assert.equal(found.length, expected.length);
     let [worst, different] = [0, 0];
     expected.forEach((value, i) => { const off = Math.abs(value - found[i]!); worst = Math.max(worst, off); if (off > 0) different += 1; });
@@ -42,19 +42,19 @@ test('folders are classes, the first samples are one of each, and values come as
   const data = await openDataset({ inputs: folder });
   assert.deepEqual([data.count, data.sample], [6, { shape: [3, 23, 31], whole: false }]);
   assert.deepEqual([...data.labels([0, 1, 2, 3, 4, 5]).data as BigInt64Array].map(Number), [0, 1, 2, 0, 2, 2], 'ant is 0, bee 1, cat 2');
-  const picture = decodeImage(fixture('picture.png'));
+  const image = decodeImage(fixture('picture.png'));
   const values = data.inputs([0]).data as Float32Array;
-  assert.equal(values[1], Math.fround(picture.data[4]! / 255));
-  assert.deepEqual((await sampleShapeOf({ inputs: folder, preprocess: { size: [8, 8], resize: 10 } })).shape, [3, 8, 8]);
+  assert.equal(values[1], Math.fround(image.data[4]! / 255));
+  assert.deepEqual((await sampleShapeOf({ inputs: folder, preprocess: { crop: [8, 8], resize: 10 } })).shape, [3, 8, 8]);
 });
 
-test('pictures that differ in size, or are none, are refused by name', async (t) => {
+test('images that differ in size, or are none, are refused by name', async (t) => {
   const folder = temporaryFolder(t);
   copyFileSync(fixture('picture.png'), path.join(folder, 'a.png'));
-  writeFileSync(path.join(folder, 'b.png'), 'not a picture');
+  writeFileSync(path.join(folder, 'b.png'), 'not an image');
   const data = await openDataset({ inputs: folder });
-  assert.throws(() => data.inputs([1]), /b\.png is neither a PNG nor a JPEG picture/);
-  await assert.rejects(openDataset({ inputs: temporaryFolder(t) }), /holds no PNG or JPEG picture/);
+  assert.throws(() => data.inputs([1]), /b\.png is neither a PNG nor a JPEG image/);
+  await assert.rejects(openDataset({ inputs: temporaryFolder(t) }), /holds no PNG or JPEG image/);
 });
 
 test('a text becomes the ids that the tokenizer gives in Python, in samples of one length', async (t) => {
@@ -83,10 +83,10 @@ test('a stream of 16-bit ids is cut into samples; what is left over is dropped',
   await assert.rejects(openDataset({ inputs: file, sequence: 8 }), /in samples of 8 it needs an even number and at least 16/);
 });
 
-test('a picture that is kept is the picture that was decoded', async (t) => {
+test('an image that is kept is the image that was decoded', async (t) => {
   const folder = temporaryFolder(t);
   copyFileSync(fixture('picture.jpg'), path.join(folder, 'a.jpg'));
-  const data = await openDataset({ inputs: folder, preprocess: { size: [8, 8], resize: 10 } });
+  const data = await openDataset({ inputs: folder, preprocess: { crop: [8, 8], resize: 10 } });
   const first = data.inputs([0]).data;
   rmSync(path.join(folder, 'a.jpg'));
   assert.deepEqual(data.inputs([0]).data, first);
