@@ -10,7 +10,8 @@ import { pathToFileURL } from 'node:url';
 import { createConnection, ProposedFeatures, StreamMessageReader, StreamMessageWriter } from 'vscode-languageserver/node';
 import { createMessageConnection } from 'vscode-jsonrpc/node';
 import { serve } from '../server/lsp/connection';
-import { initParser, PythonWorkspace } from '../server/python';
+import { initParser } from '../server/python';
+import { TracedWorkspace } from '../server/trace/workspace';
 import { safetensors } from '../test/lsp/safetensors';
 import { report, type BenchResult } from './results';
 
@@ -97,7 +98,7 @@ async function benchKeys(): Promise<BenchResult[]> {
   const connection = createConnection(ProposedFeatures.all, new StreamMessageReader(toServer), new StreamMessageWriter(toClient));
   const server = serve(connection, {
     version: 'bench',
-    python: (roots) => Promise.resolve(new PythonWorkspace({ roots, readFile: readSource })),
+    python: (roots) => Promise.resolve(new TracedWorkspace({ roots, readFile: readSource })),
     // No kernel: what is timed must not depend on it.
     kernel: () => ({ run: () => new Promise(() => undefined), restart: () => undefined, dispose: () => undefined }),
   });

@@ -3,19 +3,20 @@ import os from 'node:os';
 /** What a benchmark reports. */
 export interface BenchResult {
   readonly name: string;
-  readonly value: number;
+  /** Null: it was not measured, and the name says why. */
+  readonly value: number | null;
   readonly unit: string;
   /** The figure to show; absent where there is none. */
   readonly goal?: { readonly below?: number; readonly atLeast?: number };
 }
 
-const isMet = ({ value, goal }: BenchResult): boolean => !goal || ((goal.below === undefined || value < goal.below) && (goal.atLeast === undefined || value >= goal.atLeast));
+const isMet = ({ value, goal }: BenchResult): boolean => !goal || value === null || ((goal.below === undefined || value < goal.below) && (goal.atLeast === undefined || value >= goal.atLeast));
 
 function printResult(result: BenchResult): void {
   const { name, value, unit, goal } = result;
   const met = isMet(result);
   const wanted = goal?.below !== undefined ? `  (goal: under ${goal.below}${met ? ', met' : ', NOT met'})` : goal?.atLeast !== undefined ? `  (goal: at least ${goal.atLeast}${met ? ', met' : ', NOT met'})` : '';
-  process.stdout.write(`${name.padEnd(94)} ${value.toPrecision(4).padStart(9)} ${unit}${wanted}\n`);
+  process.stdout.write(`${name.padEnd(94)} ${(value === null ? '' : value.toPrecision(4)).padStart(9)} ${unit}${wanted}\n`);
 }
 
 /** Prints the machine, then each result and whether its goal is met; a failure becomes the exit code. `done` runs after it. */

@@ -25,12 +25,12 @@ async function seconds(verb: string, ...args: string[]): Promise<number> {
 }
 
 async function benchScan(): Promise<BenchResult[]> {
-  if (!existsSync(path.join(data, 'cifar10')) || !existsSync(path.join(data, 'resnet20'))) return [{ name: 'one-layer-at-a-time scan: skipped, ResNet-20 and CIFAR-10 are not there', value: 0, unit: '' }];
+  if (!existsSync(path.join(data, 'cifar10')) || !existsSync(path.join(data, 'resnet20'))) return [{ name: 'one-layer-at-a-time scan: skipped, ResNet-20 and CIFAR-10 are not there', value: null, unit: '' }];
   const formats = ['int3-sym-channel', 'int4-sym-channel', 'int8-sym-channel'];
   const forward = await seconds('evaluate', ...resnet, '--samples', '500');
   const scan = await seconds('sensitivity', ...resnet, '--samples', '500', '--formats', formats.join(','));
   return [
-    { name: 'ResNet-20, forward of 500 pictures', value: forward, unit: 's' },
+    { name: 'ResNet-20, forward of 500 images', value: forward, unit: 's' },
     { name: '  20 layers x 3 formats on them, one layer at a time', value: scan, unit: 's' },
     { name: '  60 forwards over that scan', value: (60 * forward) / scan, unit: 'times', goal: { atLeast: 2 } },
   ];
@@ -85,12 +85,12 @@ async function benchTorch(): Promise<BenchResult[]> {
     const torch = JSON.parse(stdout.trim().split('\n').at(-1)!) as number;
     const own = Math.min(await seconds('evaluate', ...resnet), await seconds('evaluate', ...resnet));
     return [
-      { name: 'ResNet-20, forward of 2,000 pictures: PyTorch, preprocessing not counted', value: torch, unit: 's' },
+      { name: 'ResNet-20, forward of 2,000 images: PyTorch, preprocessing not counted', value: torch, unit: 's' },
       { name: '  ours, with reading, preprocessing and judging', value: own, unit: 's' },
       { name: '  PyTorch over ours', value: torch / own, unit: 'times', goal: { atLeast: 1 } },
     ];
   } catch {
-    return [{ name: `forward beside PyTorch: skipped, ${python} has no PyTorch or the data is not there (BITLENS_PYTHON names another)`, value: 0, unit: '' }];
+    return [{ name: `forward beside PyTorch: skipped, ${python} has no PyTorch or the data is not there (BITLENS_PYTHON names another)`, value: null, unit: '' }];
   }
 }
 

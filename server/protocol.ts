@@ -217,8 +217,8 @@ export interface TrialSummary {
   readonly judged?: JudgedTrial;
 }
 
-/** Which data bitlens.json names for a model, as file names. */
-export interface NamedData { readonly task: string | null; readonly calibration: string | null; readonly evaluation: string | null }
+/** Which data bitlens.json names for a model, as file names, and the metric that suits its task. */
+export interface NamedData { readonly task: string | null; readonly calibration: string | null; readonly evaluation: string | null; readonly metric: string }
 
 /** What a run over the data showed: findings carry the rest. */
 export interface ActivationsSummary { readonly places: number; readonly findings: number; readonly samples: number; readonly seconds: number; readonly data: string }

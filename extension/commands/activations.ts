@@ -2,8 +2,8 @@
 import * as vscode from 'vscode';
 import type { ActivationsSummary } from '../../server/protocol';
 import type { Context } from '../context';
-import { folderOf, numberOf, requireTrust, targetOf, type Arguments } from '../ui/arguments';
-import { requireData } from '../ui/data';
+import { numberOf, type Arguments } from '../ui/arguments';
+import { requireRunnable } from '../ui/data';
 import { formatCount, oneLine } from '../ui/text';
 import { offer } from './command';
 
@@ -13,12 +13,9 @@ const SAMPLES = 64;
 /** Arguments: `{uri, root?, samples?}`. */
 export async function activations(context: Context, args: Arguments): Promise<ActivationsSummary> {
   const what = vscode.l10n.t('Gathering activation statistics');
-  requireTrust(what);
-  const target = targetOf(context, args);
-  folderOf(target);
-  requireData(await context.models.fetch(target), target, what);
+  const target = await requireRunnable(context, args, what);
   const result = await context.server.requestWithProgress(what, 'bitlens/activations', { ...target, samples: numberOf(args, 'samples') ?? SAMPLES });
-  offer(vscode.l10n.t('{0} values on {1} samples of {2} in {3} s: {4} findings about activations.', formatCount(result.places), formatCount(result.samples), oneLine(result.data, 80).replace(/ \([\d,]+ samples\)$/, ''), result.seconds.toFixed(1), formatCount(result.findings)), [
+  offer(vscode.l10n.t('{0} values on {1} samples of {2} in {3} s: {4} findings about activations.', formatCount(result.places), formatCount(result.samples), oneLine(result.data, 80), result.seconds.toFixed(1), formatCount(result.findings)), [
     { title: vscode.l10n.t('Show Problems'), run: () => vscode.commands.executeCommand('workbench.actions.view.problems') },
   ]);
   return result;

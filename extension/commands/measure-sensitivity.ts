@@ -2,8 +2,8 @@
 import * as vscode from 'vscode';
 import type { SensitivityResult } from '../../server/protocol';
 import type { Context } from '../context';
-import { folderOf, numberOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
-import { requireData } from '../ui/data';
+import { numberOf, textOf, type Arguments } from '../ui/arguments';
+import { requireRunnable } from '../ui/data';
 import { pickMeasuredMetric } from '../ui/picks';
 import { formatCount, oneLine } from '../ui/text';
 import { offer } from './command';
@@ -14,10 +14,7 @@ const SAMPLES = 128;
 /** Arguments: `{uri, root?, metric?, samples?}`; without a metric, asks for one. */
 export async function measureSensitivity(context: Context, args: Arguments): Promise<SensitivityResult | undefined> {
   const what = vscode.l10n.t('Measuring sensitivity');
-  requireTrust(what);
-  const target = targetOf(context, args);
-  folderOf(target);
-  requireData(await context.models.fetch(target), target, what);
+  const target = await requireRunnable(context, args, what);
   const metric = textOf(args, 'metric') ?? await pickMeasuredMetric(context, what);
   if (metric === undefined) return undefined;
   const result = await context.server.requestWithProgress(vscode.l10n.t('Measuring sensitivity ({0})', metric), 'bitlens/sensitivity', { ...target, metric, samples: numberOf(args, 'samples') ?? SAMPLES });
@@ -32,6 +29,6 @@ export async function measureSensitivity(context: Context, args: Arguments): Pro
 function sensitivityText({ layers, metric, samples, data, seconds }: SensitivityResult): string {
   const format = Object.keys(layers[0]?.formats ?? {})[0] ?? '';
   const worst = [...layers].sort((a, b) => (b.formats[format]?.value ?? 0) - (a.formats[format]?.value ?? 0)).slice(0, 3);
-  return vscode.l10n.t('{0} of {1} layers on {2} samples of {3} in {4} s. Most sensitive in {5}: {6}.', metric, formatCount(layers.length), formatCount(samples), oneLine(data, 80).replace(/ \([\d,]+ samples\)$/, ''), seconds.toFixed(1),
+  return vscode.l10n.t('{0} of {1} layers on {2} samples of {3} in {4} s. Most sensitive in {5}: {6}.', metric, formatCount(layers.length), formatCount(samples), oneLine(data, 80), seconds.toFixed(1),
     format, worst.map(({ key, formats }) => `${oneLine(key, 60)} (${formats[format]!.value.toPrecision(2)})`).join(', '));
 }

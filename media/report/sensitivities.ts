@@ -1,7 +1,7 @@
 /** What quantizing each layer did to the model's output: a table of each metric that was measured, deeper colour for more of it. */
 import type { ReportData, ReportSensitivity } from '../../server/protocol';
 import { h } from '../shared/dom';
-import { integer } from '../shared/numbers';
+import { integer, short } from '../shared/numbers';
 
 export function sensitivities(report: ReportData, onOpen: (path: string) => void): HTMLElement | null {
   if (!report.sensitivities?.length) return null;
@@ -9,8 +9,6 @@ export function sensitivities(report: ReportData, onOpen: (path: string) => void
     h('h2', { id: 'measured-title' }, 'Measured on data'),
     ...report.sensitivities.toReversed().map((each) => metricTable(each, onOpen)));
 }
-
-const shown = (value: number): string => (value === 0 ? '0' : Math.abs(value) < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(3))));
 
 function metricTable(each: ReportSensitivity, onOpen: (path: string) => void): HTMLElement {
   const depth = depthOf(each);
@@ -25,7 +23,7 @@ function metricTable(each: ReportSensitivity, onOpen: (path: string) => void): H
           h('th', { scope: 'row', title: path }, h('button', { type: 'button', class: 'link', click: () => onOpen(path) }, path)),
           ...values.map((value) => {
             if (!value) return h('td', {}, '–');
-            const cell = h('td', { title: value.stderr === null ? null : `± ${shown(value.stderr)}` }, shown(value.value), value.stderr === null ? null : h('small', {}, ` ± ${shown(value.stderr)}`));
+            const cell = h('td', { title: value.stderr === null ? null : `± ${short(value.stderr)}` }, short(value.value), value.stderr === null ? null : h('small', {}, ` ± ${short(value.stderr)}`));
             cell.style.setProperty('--damage', depth(value.value).toFixed(3));
             return cell;
           })))))));

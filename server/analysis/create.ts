@@ -6,7 +6,7 @@ import type { Settings } from '../protocol';
 import { initParser } from '../python';
 import { runRules } from '../rules/registry';
 import { TracedWorkspace } from '../trace/workspace';
-import type { PythonPort } from './ports';
+import type { TracingPort } from './ports';
 import { AnalysisService } from './service';
 
 export interface Analysis {
@@ -34,7 +34,7 @@ export function createAnalysis({ settings, roots, log }: CreateOptions): Analysi
   const python = new TracedWorkspace({ readFile: readSource, roots });
   let ready: Promise<void> | null = null;
   const parser = (): Promise<void> => (ready ??= initParser());
-  const port: PythonPort = {
+  const port: TracingPort = {
     rootCandidates: async (file) => { await parser(); return python.rootCandidates(file); },
     buildTree: async (file, name, args) => { await parser(); return python.buildTree(file, name, args); },
     trace: async (request) => { await parser(); return python.trace(request); },

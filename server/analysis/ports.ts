@@ -20,8 +20,10 @@ export interface KernelPort {
 export interface PythonPort {
   rootCandidates(file: string): Awaitable<readonly RootCandidate[]>;
   buildTree(file: string, name: string, args?: Readonly<Record<string, unknown>>): Awaitable<ModuleTree | null>;
-  /** Runs forward symbolically. Absent where the host does without. */
-  trace?(request: TraceRequest): Awaitable<TraceResult>;
+}
+/** Python that can also follow a model's forward: what a whole analysis needs. */
+export interface TracingPort extends PythonPort {
+  trace(request: TraceRequest): Awaitable<TraceResult>;
 }
 
 export type OpenCheckpoint = (path: string, options: { readonly signal?: AbortSignal }) => Promise<Checkpoint>;

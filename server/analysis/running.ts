@@ -3,26 +3,28 @@ import { sampleShapeOf } from '../../kernels/data/shape';
 import { findRuntime, NO_RUNTIME } from '../../kernels/run/onnx-runtime';
 import type { DatasetSpec } from '../../kernels/data/data';
 import type { Graph } from '../../kernels/graph/graph';
-import type { ActivationsResult, EvaluateResult, JudgeResult, ModelRun, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
+import type { ActivationsResult, EvaluateResult, JudgeResult, ModelRun, QuantizeResult, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
 import { specOf } from './measurements';
 import type { ModelAnalysis } from './model-analysis';
-import { requireData, type ModelData } from './model-data';
-import type { KernelPort, PythonPort, RunOptions } from './ports';
+import { requireData, trialData, type ModelData } from './model-data';
+import type { KernelPort, TracingPort, RunOptions } from './ports';
 import { RunCache, type RunResults } from './run-cache';
 import { traceAnalysis } from './trace';
-import { planTasks, type TrialExport, type TrialPlan } from './trial';
+import { planTasks, runPlan, SEED, type TrialExport, type TrialPlan } from './trial';
 import { messageOf, UserError } from './user-error';
+import { DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, measuredMetricNamed, methodNamed } from './vocabulary';
 
 export interface RunRequest {
   readonly data: ModelData;
   readonly samples?: number;
 }
 export interface SensitivityRequest extends RunRequest {
-  readonly metric: string;
-  /** Format ids. */
-  readonly formats: readonly string[];
+  /** What suits the task when absent. */
+  readonly metric?: string;
+  /** Canonical format ids; two to eight bits per output channel when absent. */
+  readonly formats?: readonly string[];
   readonly layers?: readonly Layer[];
 }
 export interface JudgeRequest extends RunRequest {
@@ -37,14 +39,12 @@ export interface ModelTrialRequest extends RunRequest {
   readonly export?: TrialExport;
 }
 
-const SEED = 0;
-
 /** The source cannot be followed to a graph, or there is nothing to run it with: what needs no run can still be done. */
 export class CannotRun extends UserError {}
 
 export class Running {
   private readonly results = new RunCache();
-  constructor(private readonly kernel: KernelPort, private readonly python: PythonPort) {}
+  constructor(private readonly kernel: KernelPort, private readonly python: TracingPort) {}
 
   /** The model as a graph for this data. @throws UserError when the source cannot be followed to its end. */
   async graph(analysis: ModelAnalysis, spec: DatasetSpec): Promise<Graph> {
@@ -69,9 +69,10 @@ export class Running {
 
   /** What quantizing one layer at a time does to outputs. Hovers and reports show the result from then on (`known`). */
   async sensitivity(analysis: ModelAnalysis, request: SensitivityRequest, options: RunOptions = {}): Promise<SensitivityResult> {
+    const metric = measuredMetricNamed(request.metric ?? defaultMeasuredMetric(request.data.task)).id;
     const run = await this.runOf(analysis, request, true);
     const weights = (request.layers ?? weightLayers(analysis.link!)).map((layer) => specOf(layer));
-    const result = await this.kernel.run('sensitivity', { ...run, weights, formats: request.formats, metric: request.metric, scaleRule: 'absmax' }, options);
+    const result = await this.kernel.run('sensitivity', { ...run, weights, formats: request.formats ?? DEFAULT_FORMATS_MEASURED, metric, scaleRule: 'absmax' }, options);
     this.results.addSensitivity(analysis, result);
     return result;
   }
@@ -103,6 +104,20 @@ export class Running {
       calibration: calibration ? { data: calibration, ...(request.calibrationSamples === undefined ? {} : { samples: request.calibrationSamples }) } : null,
       ...(request.export ? { export: request.export } : {}),
     }, options);
+  }
+
+  /**
+   * Puts a plan through its methods: on data where some is given and the model can be run, else on the weights alone, with a note
+   * that says why it was not run.
+   */
+  async tryPlan(analysis: ModelAnalysis, plan: TrialPlan, data: ModelData | undefined, target: TrialExport | null, options: RunOptions): Promise<{ result: QuantizeResult | TrialResult; note: string | null }> {
+    if (!data) return { result: await runPlan(this.kernel, analysis, plan, target, options), note: null };
+    try {
+      return { result: await this.trial(analysis, { ...trialData(data), plan, sequential: true, ...(target ? { export: target } : {}) }, options), note: null };
+    } catch (error) {
+      if (!(error instanceof CannotRun) || plan.layers.some(({ method }) => methodNamed(method).needs !== 'weights')) throw error;
+      return { result: await runPlan(this.kernel, analysis, plan, target, options), note: error.message };
+    }
   }
 
   private async runOf(analysis: ModelAnalysis, { data, samples }: RunRequest, allowCalibration: boolean): Promise<ModelRun> {

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
-import { JobCancelled, type ConvertParams, type ConvertResult, type JobProgress, type OnnxResult, type QuantizeResult, type TrialResult, type WeightScan } from '../../kernels/jobs/job';
+import { JobCancelled, type ConvertParams, type ConvertResult, type JobProgress, type OnnxResult, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { FormatIdError } from '../../kernels/formats/format';
 import { listedFormats } from '../../kernels/formats/registry';
@@ -22,13 +22,13 @@ import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
 import { allocateMeasured } from './measured-allocation';
 import { ownRecipe, placeOf, type MeasurementState, type ModelAnalysis } from './model-analysis';
-import { modelData, trialData, type ModelData } from './model-data';
+import { modelData, type ModelData } from './model-data';
 import { ModelFinder, type AnalyseOptions } from './model-finder';
-import type { AnalysisHost, KernelPort, OpenCheckpoint, PythonPort, RunOptions, RunRules } from './ports';
+import type { AnalysisHost, KernelPort, OpenCheckpoint, RunOptions, RunRules, TracingPort } from './ports';
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { ruleSettingsOf, summaryOf } from './summary';
-import { CannotRun, Running } from './running';
-import { judgedOf, modelTrialSummary, planFormat, planRecipe, runPlan, samplesText, selectLayers, trialSummary, type TrialPlan } from './trial';
+import { Running } from './running';
+import { judgedOf, planFormat, planRecipe, samplesText, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
@@ -38,7 +38,7 @@ export type { AnalyseOptions } from './model-finder';
 
 export interface AnalysisOptions {
   readonly kernel: KernelPort;
-  readonly python: PythonPort;
+  readonly python: TracingPort;
   readonly openCheckpoint: OpenCheckpoint;
   readonly runRules: RunRules;
   readonly host: AnalysisHost;
@@ -253,15 +253,16 @@ export class AnalysisService {
     const [layer, ...more] = selectLayers(analysis.link!, [request.path]);
     if (more.length > 0) throw new UserError(`${JSON.stringify(request.path)} has ${more.length + 1} weights; name one of ${[layer!, ...more].slice(0, 4).map((each) => each.path).join(', ')}`);
     const plan = planFormat([layer!], userFormats([request.format])[0]!, method.id, true);
-    const result: QuantizeResult | TrialResult = request.data ? await this.running.trial(analysis, { ...trialData(request.data), plan, sequential: true }, options) : await runPlan(this.options.kernel, analysis, plan, null, options);
+    const { result, note } = await this.running.tryPlan(analysis, plan, request.data, null, options);
     const done = result.layers.find((each) => each.key === layer!.path);
     if (!done) throw new Error('the kernel process left the layer out of its answer');
-    const judged = 'calibration' in result ? judgedOf(result) : null;
+    const ran = judgedOf(result);
+    const evidence = ran?.evidence ?? `Measured on the weights of this layer in ${path.basename(analysis.checkpoint!.path)}; the model was not run`;
     return {
       path: layer!.path, format: done.format, method: done.method, before: done.before, after: done.after,
       bytesBefore: layer!.weight!.info!.bytes, seconds: result.seconds,
-      evidence: judged ? judged.evidence : `Measured on the weights of this layer in ${path.basename(analysis.checkpoint!.path)}; the model was not run`,
-      ...(judged ? { judged: judged.judged } : {}),
+      evidence: note === null ? evidence : `${evidence}: ${note}`,
+      ...(ran ? { judged: ran.judged } : {}),
     };
   }
 
@@ -279,14 +280,8 @@ export class AnalysisService {
     if (target && analysis.checkpoint!.files.some((file) => path.resolve(file.path) === target.path)) {
       throw new UserError(`${target.path} is the checkpoint that is read; write the result to another path`);
     }
-    const weightsOnly = async (made: TrialPlan): Promise<TrialSummary> => trialSummary(analysis, made, await runPlan(this.options.kernel, analysis, made, target, options), startedAt);
-    if (!request.data) return weightsOnly(plan);
-    try {
-      return modelTrialSummary(plan, await this.running.trial(analysis, { ...trialData(request.data), plan, sequential: true, ...(target ? { export: target } : {}) }, options), startedAt);
-    } catch (error) {
-      if (!(error instanceof CannotRun) || plan.layers.some(({ method }) => methodNamed(method).needs !== 'weights')) throw error;
-      return weightsOnly({ ...plan, notes: [...plan.notes, error.message] });
-    }
+    const { result, note } = await this.running.tryPlan(analysis, plan, request.data, target, options);
+    return trialSummary(analysis, note === null ? plan : { ...plan, notes: [...plan.notes, note] }, result, startedAt);
   }
 
   /** What a trial would do: a format and a method for each layer. @throws UserError */

@@ -11,6 +11,7 @@ import type { Finding } from '../rules/rule';
 import type { ModelAnalysis } from './model-analysis';
 import { KEEP } from './recipe-file';
 import { storageBits, suggestFormat } from './suggest';
+import { defaultMeasuredMetric } from './vocabulary';
 
 const rangeOf = (span: SourceSpan) => ({ start: { line: span.startLine, character: span.startColumn }, end: { line: span.endLine, character: span.endColumn } });
 
@@ -107,5 +108,6 @@ export const recipeFormat = (recipe: Recipe | null, path: string): string | null
 
 function namedData({ entry }: ModelAnalysis): ModelSummary['data'] {
   const name = (spec: { readonly inputs: string } | undefined): string | null => (spec ? path.basename(spec.inputs) : null);
-  return { task: entry?.task ?? null, calibration: name(entry?.data?.calibration), evaluation: name(entry?.data?.evaluation) };
+  const task = entry?.task ?? null;
+  return { task, calibration: name(entry?.data?.calibration), evaluation: name(entry?.data?.evaluation), metric: defaultMeasuredMetric(task) };
 }

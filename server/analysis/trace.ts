@@ -4,7 +4,7 @@ import type { LinkResult } from '../linking/layer';
 import type { InputSpec } from '../trace/inputs';
 import type { TraceRequest, TraceResult } from '../trace/trace';
 import type { ModelAnalysis } from './model-analysis';
-import type { PythonPort } from './ports';
+import type { TracingPort } from './ports';
 import { UserError } from './user-error';
 
 export interface TraceOptions {
@@ -25,10 +25,9 @@ export function tensorsOf(link: LinkResult): Map<string, TensorInfo> {
 }
 
 /** @throws UserError when there is no model to trace. */
-export async function traceAnalysis(python: PythonPort, analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
+export async function traceAnalysis(python: TracingPort, analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
   const { root, source, link, checkpoint } = analysis;
   if (!root) throw new UserError(`${source} defines no nn.Module that could be traced. TARGET is a file with one, or file.py:Class`);
-  if (!python.trace) throw new Error('this host cannot trace');
   return python.trace({
     file: source, root: root.name, args: analysis.rootArguments?.values ?? {},
     tensors: checkpoint && link ? tensorsOf(link) : null,

@@ -13,7 +13,7 @@ import type { PtqMethod } from '../../kernels/methods/method';
 import { didYouMean, UserError } from './user-error';
 
 /** Seed of trials: methods without randomness ignore it, and those with get the same result every time. */
-const SEED = 0;
+export const SEED = 0;
 
 /**
  * The layers a user names: a layer itself, its tensor, all weights of a module (`lstm`), or everything below a path (`layer1`).
@@ -136,28 +136,20 @@ function keptNotes({ kept = [] }: Pick<QuantizeResult, 'kept'>): string[] {
 
 let trials = 0;
 
-export function trialSummary(analysis: ModelAnalysis, plan: TrialPlan, result: QuantizeResult, startedAt: Date): TrialSummary {
-  return summaryOf(plan, result, startedAt, (layers) => `Measured on the weights of ${path.basename(analysis.checkpoint!.path)}: ${layers} layers quantized and decoded again; the model was not run`);
-}
+/** How many samples of which data. */
+export const samplesText = (samples: number, data: string): string => `${samples} ${samples === 1 ? 'sample' : 'samples'} of ${data}`;
 
-/** Of a trial that ran the model. */
-export function modelTrialSummary(plan: TrialPlan, result: TrialResult, startedAt: Date): TrialSummary {
-  const { evidence, judged } = judgedOf(result);
-  return { ...summaryOf(plan, result, startedAt, () => [evidence, ...result.notes].join('; ')), judged };
-}
-
-/** How many samples of which data: the title of a dataset says how many there are. */
-export const samplesText = (samples: number, data: string): string => `${samples} samples of ${data.replace(/ \([\d,]+ samples\)$/, '')}`;
-
-/** What the model's output said, and on which data. */
-export function judgedOf({ before, after, samples, data, calibration }: TrialResult): { evidence: string; judged: JudgedTrial } {
+/** What the model's output said, and on which data; null where the model was not run. */
+export function judgedOf(result: QuantizeResult | TrialResult): { evidence: string; judged: JudgedTrial } | null {
+  if (!('before' in result)) return null;
+  const { before, after, samples, data, calibration } = result;
   return {
     judged: { before: { loss: before.loss, accuracy: before.accuracy }, after: { loss: after.loss, accuracy: after.accuracy, kl: after.kl, nsr: after.nsr } },
     evidence: `The model ran on ${samplesText(samples, data)}${calibration ? `; calibrated on ${samplesText(calibration.samples, calibration.data)}` : ''}`,
   };
 }
 
-function summaryOf(plan: TrialPlan, result: Pick<QuantizeResult, 'layers' | 'kept' | 'seconds' | 'export'>, startedAt: Date, evidenceOf: (layers: number) => string): TrialSummary {
+export function trialSummary(analysis: ModelAnalysis, plan: TrialPlan, result: QuantizeResult | TrialResult, startedAt: Date): TrialSummary {
   const byKey = new Map(result.layers.map((layer) => [layer.key, layer]));
   const layers = plan.layers.flatMap(({ layer }) => {
     const done = byKey.get(layer.path);
@@ -167,7 +159,11 @@ function summaryOf(plan: TrialPlan, result: Pick<QuantizeResult, 'layers' | 'kep
   const weights = layers.reduce((sum, { stored }) => sum + stored.shape.reduce((a, b) => a * b, 1), 0);
   const bits = layers.reduce((sum, { after, stored }) => sum + after.bitsPerWeight * stored.shape.reduce((a, b) => a * b, 1), 0);
   trials += 1;
-  const evidence = [evidenceOf(layers.length), ...keptNotes(result), ...plan.notes].join('; ');
+  const ran = judgedOf(result);
+  const evidence = [
+    ran?.evidence ?? `Measured on the weights of ${path.basename(analysis.checkpoint!.path)}: ${layers.length} layers quantized and decoded again; the model was not run`,
+    ...('notes' in result ? result.notes : []), ...keptNotes(result), ...plan.notes,
+  ].join('; ');
   return {
     id: `${startedAt.toISOString().replace(/[:.]/g, '-')}-${trials}`,
     startedAt: startedAt.toISOString(),
@@ -179,5 +175,6 @@ function summaryOf(plan: TrialPlan, result: Pick<QuantizeResult, 'layers' | 'kep
     seconds: result.seconds,
     evidence,
     export: result.export ?? null,
+    ...(ran ? { judged: ran.judged } : {}),
   };
 }

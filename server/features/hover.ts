@@ -117,13 +117,12 @@ function measuredEffect(analysis: ModelAnalysis, layers: readonly Layer[]): stri
   const paths = new Set(layers.map((layer) => layer.tiedTo ?? layer.path));
   const own = result.layers.filter(({ key }) => paths.has(key));
   if (own.length === 0) return null;
-  const small = (value: number): string => (value === 0 ? '0' : Math.abs(value) < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(3))));
   const each = Object.keys(own[0]!.formats).map((format) => {
     const worst = own.reduce((most, layer) => (layer.formats[format]!.value > most.formats[format]!.value ? layer : most)).formats[format]!;
-    return `${code(format)} ${small(worst.value)}${worst.stderr === null ? '' : ` ± ${small(worst.stderr)}`}`;
+    return `${code(format)} ${numberText(worst.value)}${worst.stderr === null ? '' : ` ± ${numberText(worst.stderr)}`}`;
   });
   const what = method(result.metric)?.title ?? result.metric;
-  return `${escapeText(what)} (${escapeText(result.unit)}), ${own.length > 1 ? `largest of ${own.length} layers, ` : ''}measured on ${countText(result.samples, 'sample')}: ${each.join(' · ')}`;
+  return `${escapeText(what)} (${escapeText(result.unit)}), ${own.length > 1 ? `largest of ${own.length} layers, ` : ''}measured on ${countText(result.samples, 'sample')} of ${escapeText(result.data)}: ${each.join(' · ')}`;
 }
 
 function evidence(analysis: ModelAnalysis): string {

@@ -6,7 +6,7 @@ import {
 import { openCheckpoint } from '../../kernels/checkpoint';
 import { UserError } from '../analysis/user-error';
 import { AnalysisService } from '../analysis/service';
-import type { PythonPort } from '../analysis/ports';
+import type { TracingPort } from '../analysis/ports';
 import { messageOf } from '../analysis/user-error';
 import type { Notifications, ServerStatus, Settings } from '../protocol';
 import { runRules } from '../rules/registry';
@@ -22,7 +22,7 @@ import { Watching } from './watching';
 export interface Rooms {
   readonly version: string;
   /** Ready to parse; called once, before anything else. */
-  python(roots: () => readonly string[]): Promise<PythonPort & PythonDocuments>;
+  python(roots: () => readonly string[]): Promise<TracingPort & PythonDocuments>;
   kernel(options: { readonly settings: Settings; readonly log: (message: string) => void; readonly onState: (state: ServerStatus['kernel']) => void }): KernelRoom;
 }
 export interface KernelRoom {

@@ -6,7 +6,7 @@ import type { RunOptions } from '../analysis/ports';
 import type { ModelAnalysis } from '../analysis/model-analysis';
 import { userFormats, type AnalysisService } from '../analysis/service';
 import { modelData, type ModelData } from '../analysis/model-data';
-import { DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, formatEntries, measuredMetricNamed, methodEntries } from '../analysis/vocabulary';
+import { formatEntries, methodEntries } from '../analysis/vocabulary';
 import type { Requests } from '../protocol';
 import { UserError } from '../analysis/user-error';
 import { reportHtml } from '../report/html';
@@ -127,7 +127,7 @@ export function registerRequests(connection: Connection, session: Session, kerne
         const request = given({ samples: p.optionalNumber('samples') });
         const { service, analysis } = await modelFor(p, options);
         const found = await service.running.activations(analysis, { data: modelData(analysis), ...request }, options);
-        session.filesChanged();
+        session.modelRan();
         const findings = service.findings({ ...analysis, activations: found }).filter(({ code }) => code.startsWith('BL2')).length;
         return { places: found.values.length, findings, samples: found.samples, seconds: found.seconds, data: found.data };
       },
@@ -137,10 +137,8 @@ export function registerRequests(connection: Connection, session: Session, kerne
       run: async (p, options) => {
         const request = given({ metric: p.optionalText('metric'), formats: p.optionalTexts('formats'), samples: p.optionalNumber('samples') });
         const { service, analysis } = await modelFor(p, options);
-        const data = modelData(analysis);
-        const metric = measuredMetricNamed(request.metric ?? defaultMeasuredMetric(data.task)).id;
-        const result = await service.running.sensitivity(analysis, { data, ...request, metric, formats: request.formats ? userFormats(request.formats) : DEFAULT_FORMATS_MEASURED }, options);
-        session.filesChanged();
+        const result = await service.running.sensitivity(analysis, { data: modelData(analysis), ...request, ...given({ formats: request.formats && userFormats(request.formats) }) }, options);
+        session.modelRan();
         return result;
       },
     },

@@ -115,6 +115,11 @@ export class Session {
     this.invalidateAll();
   }
 
+  /** Hovers, findings and reports have more to show; no file changed. */
+  modelRan(): void {
+    this.invalidateAll();
+  }
+
   settingsChanged(): void {
     this.settings.clear();
     this.measuring.forgetFailures();

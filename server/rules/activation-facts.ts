@@ -3,7 +3,7 @@ import type { ObservedValue } from '../../kernels/jobs/job';
 import type { ObservedRole } from '../../kernels/run/observed';
 import type { ModelAnalysis } from '../analysis/model-analysis';
 import type { Layer } from '../linking/layer';
-import { plain } from './text';
+import { countText, plain } from './text';
 
 export interface ObservedPlace {
   /** The layer, or the module whose forward makes the value. */
@@ -16,7 +16,7 @@ export interface ObservedPlace {
 export function* observedPlaces(analysis: ModelAnalysis, ...roles: readonly ObservedRole[]): Generator<ObservedPlace> {
   const { activations } = analysis;
   if (!activations) return;
-  const evidence = `measured on ${activations.samples} samples of ${plain(activations.data.replace(/ \([\d,]+ samples\)$/, ''))}`;
+  const evidence = `measured on ${countText(activations.samples, 'sample')} of ${plain(activations.data)}`;
   const byPath = new Map(analysis.link?.layers.map((layer) => [layer.path, layer]));
   for (const value of activations.values) {
     if (!roles.includes(value.role)) continue;

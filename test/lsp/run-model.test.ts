@@ -29,19 +29,19 @@ test('sensitivity runs the traced model on the data of bitlens.json, and shows i
   const made = files(t);
   const { client, kernel } = await start(t, made.folder);
   kernel.other.sensitivity = ({ weights, formats, metric }): SensitivityResult => ({
-    metric, unit: 'nats', baseline: { loss: 1.7, accuracy: 0.5 }, skipped: [], samples: 16, seconds: 1, data: 'tokens_eval.npy (64 samples)',
+    metric, unit: 'nats', baseline: { loss: 1.7, accuracy: 0.5 }, skipped: [], samples: 16, seconds: 1, data: 'tokens_eval.npy',
     layers: weights.map(({ key }, i) => ({ key, formats: Object.fromEntries(formats.map((id, f) => [id, { value: (i + 1) / 4 ** (f + 2), stderr: 1e-4, bitsPerWeight: 4 }])) })),
   });
   const uri = made.uri('model.py');
   await client.open(uri, SOURCE);
   const { data } = await client.request('bitlens/model', { uri });
-  assert.deepEqual(data, { task: 'language-model', calibration: 'tokens_calibration.npy', evaluation: 'tokens_eval.npy' });
+  assert.deepEqual(data, { task: 'language-model', calibration: 'tokens_calibration.npy', evaluation: 'tokens_eval.npy', metric: 'kl' });
   assert.equal((await client.request('bitlens/report', { uri })).sensitivities, undefined);
   await client.request('bitlens/sensitivity', { uri, samples: 16, formats: ['int4', 'int8'] });
   const asked = kernel.asked.find(({ kind }) => kind === 'sensitivity')!.params as { graph: { nodes: unknown[] }; samples: number; task: string };
   assert.ok(asked.graph.nodes.length > 50 && asked.samples === 16 && asked.task === 'language-model');
   const hover = await client.hover(uri, QKV, 20);
-  assert.match((hover!.contents as MarkupContent).value, /KL divergence[^\n]* \(nats\), largest of 4 layers, measured on 16 samples: `int4[^`]*` 0\.\d+ ± 1\.0e-4/);
+  assert.match((hover!.contents as MarkupContent).value, /KL divergence[^\n]* \(nats\), largest of 4 layers, measured on 16 samples of tokens.{0,2}eval.{0,2}npy: `int4[^`]*` 0\.\d+ ± 1\.0e-4/);
   const { sensitivities } = await client.request('bitlens/report', { uri });
   assert.equal(sensitivities!.length, 1);
   assert.equal(sensitivities![0]!.layers.length, 18);
@@ -67,4 +67,22 @@ test('a trial runs the model where data is named, and says so where it is not', 
   const other = await start(t, bare.folder);
   await other.client.open(bare.uri('model.py'), SOURCE);
   await assert.rejects(other.client.request('bitlens/evaluate', { uri: bare.uri('model.py') }), /there is no data to run the model on: name inputs in bitlens\.json under data\.evaluation/);
+});
+
+test('a model that cannot be followed is still quantized by its weights, and says why it was not run', async (t) => {
+  const source = SOURCE.replace('B, T = idx.shape', 'B, T = compiled_kernel(idx)');
+  assert.notEqual(source, SOURCE);
+  const made = files(t);
+  made.write('model.py', source);
+  const { client, kernel } = await start(t, made.folder);
+  kernel.other.quantize = ({ tasks }) => ({ layers: tasks.map(({ key, tensor, format, method }) => ({ key, tensor, format, method, before: error(10, 4), after: error(11, 4) })), weights: 1, bytesBefore: 4, bytesAfter: 1, averageBits: 4, seconds: 1 });
+  const uri = made.uri('model.py');
+  await client.open(uri, source);
+  const layer = { uri, path: 'blocks.0.mlp.up', format: 'int4' };
+  const { judged, evidence } = await client.request('bitlens/quantizeLayer', { ...layer, method: 'rtn' });
+  assert.equal(judged, undefined);
+  assert.match(evidence, /the model was not run: the model cannot be run, because its forward cannot be followed to the end: .*model\.py:\d+/);
+  const trial = await client.request('bitlens/trial', { uri, format: 'int4', method: 'rtn' });
+  assert.match(trial.evidence, /the model was not run; the model cannot be run/);
+  await assert.rejects(client.request('bitlens/quantizeLayer', { ...layer, method: 'gptq' }), /cannot be followed to the end/);
 });

@@ -1,61 +1,10 @@
 /** The server over the protocol, in this process: what a client sees, and when. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Diagnostic, MarkupContent } from 'vscode-languageserver/node';
-import { error } from '../unit/rules/fixture';
-import { CAPABILITIES, FakeKernel, start, workspace, type Workspace } from './harness';
+import type { MarkupContent } from 'vscode-languageserver/node';
+import { FakeKernel, start, workspace } from './harness';
+import { MODEL, lineOf, UP, NET, HEAD, ENTRIES, TARGET, SETTINGS, low, model, of } from './model';
 import { safetensors } from './safetensors';
-
-const MODEL = `import torch
-import torch.nn as nn
-
-
-class Block(nn.Module):
-    def __init__(self, dim):
-        super().__init__()
-        self.up = nn.Linear(dim, 2 * dim)
-        self.down = nn.Linear(2 * dim, dim)
-
-    def forward(self, x):
-        return self.down(torch.relu(self.up(x)))
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.blocks = nn.ModuleList([Block(64) for _ in range(3)])
-        self.head = nn.Linear(64, 10)
-
-    def forward(self, x):
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x)
-`;
-const lineOf = (text: string, part: string): number => text.split('\n').findIndex((line) => line.includes(part));
-const UP = lineOf(MODEL, 'self.up = ');
-const NET = lineOf(MODEL, 'class Net');
-const HEAD = lineOf(MODEL, 'self.head = ');
-
-const ENTRIES = [
-  ...[0, 1, 2].flatMap((index) => [
-    { name: `blocks.${index}.up.weight`, shape: [128, 64] }, { name: `blocks.${index}.up.bias`, shape: [128] },
-    { name: `blocks.${index}.down.weight`, shape: [64, 128] }, { name: `blocks.${index}.down.bias`, shape: [64] },
-  ]),
-  { name: 'head.weight', shape: [10, 64] }, { name: 'head.bias', shape: [10] },
-];
-const TARGET = 'int4-sym-g64';
-const SETTINGS = { targetFormat: TARGET, formats: [TARGET, 'int8-sym-channel'], minimumSqnrDb: 20 };
-const low = (db: number) => ({ formats: { [TARGET]: error(db, 4.5), 'int8-sym-channel': error(44, 8.1) } });
-
-function model(t: Parameters<typeof workspace>[0], entries = ENTRIES): Workspace {
-  const files = workspace(t);
-  files.write('model.py', MODEL);
-  files.write('weights.safetensors', safetensors(entries));
-  return files;
-}
-/** Messages of diagnostics are plain text. */
-type Found = Diagnostic & { message: string };
-const of = (code: string, diagnostics: readonly Diagnostic[]): Found[] => diagnostics.filter((diagnostic) => diagnostic.code === code) as Found[];
 
 test('findings from code and header come at once, measurements after a refresh', async (t) => {
   const files = model(t, ENTRIES.slice(0, -1));
@@ -197,50 +146,6 @@ test('hints and lens: suggested bits and sizes, recipe when there is one, settin
   await client.watched(files.uri('model.recipe.json'), 1);
   await client.refreshed();
   assert.match(String((await client.hints(uri)).find(({ position }) => position.line === UP)?.label), /^8 bits/);
-});
-
-test('settings: switched off, severities, and asked per resource', async (t) => {
-  const files = model(t, ENTRIES.slice(0, -1));
-  const { client } = await start(t, files.folder, { settings: { ...SETTINGS, inlayHints: false, codeLens: false, rules: { BL401: 'error' } } });
-  const uri = files.uri('model.py');
-  await client.open(uri, MODEL);
-  assert.equal(of('BL401', await client.diagnostics(uri))[0]!.severity, 1);
-  await client.refreshed();
-  assert.deepEqual(await client.hints(uri), []);
-  assert.deepEqual(await client.lenses(uri), []);
-  await client.rpc.sendNotification('workspace/didChangeConfiguration', { settings: { bitlens: { ...SETTINGS, rules: { BL401: 'off' } } } });
-  await client.refreshed();
-  assert.deepEqual(of('BL401', await client.diagnostics(uri)), []);
-});
-
-test('settings of a resource are those that the client gives for it', async (t) => {
-  const files = model(t, ENTRIES.slice(0, -1));
-  files.write('other/model.py', MODEL);
-  files.write('other/weights.safetensors', safetensors(ENTRIES.slice(0, -1)));
-  const { client } = await start(t, files.folder, { capabilities: { ...CAPABILITIES, workspace: { ...CAPABILITIES.workspace, configuration: true } } });
-  client.rpc.onRequest('workspace/configuration', ({ items }: { items: { scopeUri?: string }[] }) =>
-    items.map(({ scopeUri }) => ({ ...SETTINGS, rules: { BL401: scopeUri?.includes('/other/') ? 'hint' : 'error' } })));
-  for (const [name, severity] of [['model.py', 1], ['other/model.py', 4]] as const) {
-    await client.open(files.uri(name), MODEL);
-    assert.equal(of('BL401', await client.diagnostics(files.uri(name)))[0]!.severity, severity, name);
-  }
-});
-
-test('settings that are nonsense fall back to the defaults', async (t) => {
-  const files = model(t);
-  const { client } = await start(t, files.folder, { settings: { targetFormat: 7, formats: 'all', minimumSqnrDb: 'high', rules: [1], kurtosis: null, memoryMb: -5 } });
-  await client.open(files.uri('model.py'), MODEL);
-  assert.ok(Array.isArray(await client.diagnostics(files.uri('model.py'))));
-});
-
-test('a format that does not exist in the settings is said once, not measured for ever', async (t) => {
-  const files = model(t);
-  const { client, kernel } = await start(t, files.folder, { settings: { ...SETTINGS, formats: ['int44'] } });
-  const uri = files.uri('model.py');
-  await client.open(uri, MODEL);
-  await client.diagnostics(uri);
-  await client.until('an error', () => client.statuses.some(({ state, message }) => state === 'error' && message.includes('int44')));
-  assert.equal(kernel.asked.length, 0);
 });
 
 test('a checkpoint replaced on disk replaces its findings; a vanished one takes them along', async (t) => {

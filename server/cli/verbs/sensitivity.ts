@@ -1,6 +1,7 @@
 /** bitlens sensitivity: what quantizing one layer does, measured on data. */
-import { DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, measuredMetricNamed } from '../../analysis/vocabulary';
+import { measuredMetricNamed } from '../../analysis/vocabulary';
 import { selectLayers } from '../../analysis/trial';
+import { numberText } from '../../rules/text';
 import type { Verb } from '../context';
 import { DATA_FLAGS, readData, readSamples } from '../data-flags';
 import { readFormats } from '../formats-flag';
@@ -22,21 +23,22 @@ export const sensitivity: Verb = {
   async run(context) {
     const { args } = context;
     const samples = readSamples(args);
-    const asked = args.list('formats');
+    const list = args.list('formats');
     const analysis = await analyseTarget(context);
     const data = readData(analysis, args);
-    const metric = measuredMetricNamed(args.text('metric') ?? defaultMeasuredMetric(data.task));
-    const formats = asked ? [...new Set(readFormats(asked).map(({ id }) => id))] : [...DEFAULT_FORMATS_MEASURED];
+    const named = args.text('metric');
+    const asked = list && [...new Set(readFormats(list).map(({ id }) => id))];
     const names = args.all('layer');
     const layers = names.length > 0 && analysis.link ? selectLayers(analysis.link, names) : undefined;
-    const result = await context.service().running.sensitivity(analysis, { data, metric: metric.id, formats, ...(layers ? { layers } : {}), ...(samples === undefined ? {} : { samples }) }, context);
+    const result = await context.service().running.sensitivity(analysis, { data, ...(named === undefined ? {} : { metric: named }), ...(asked ? { formats: asked } : {}), ...(layers ? { layers } : {}), ...(samples === undefined ? {} : { samples }) }, context);
     if (context.json) {
       context.printJson({ ...result, layers: result.layers.map(({ key, formats: measured }) => ({ path: key, formats: measured })), skipped: result.skipped.map(({ key, reason }) => ({ path: key, reason })), root: analysis.root?.name ?? null });
       return 0;
     }
-    const number = (value: number): string => (value === 0 ? '0' : Math.abs(value) < 0.001 ? value.toExponential(1) : value.toPrecision(3));
+    const metric = measuredMetricNamed(result.metric);
+    const formats = Object.keys(result.layers[0]!.formats);
     context.print(table([{ title: 'Layer' }, ...formats.map((title) => ({ title, right: true }))],
-      result.layers.map(({ key, formats: measured }) => [plain(key), ...formats.map((id) => { const { value, stderr } = measured[id]!; return `${number(value)}${stderr === null ? '' : ` ± ${number(stderr)}`}`; })])));
+      result.layers.map(({ key, formats: measured }) => [plain(key), ...formats.map((id) => { const { value, stderr } = measured[id]!; return `${numberText(value)}${stderr === null ? '' : ` ± ${numberText(stderr)}`}`; })])));
     const { loss, accuracy } = result.baseline;
     context.print(`\n${metric.title} (${metric.unit}), mean ± standard error over ${plural(result.samples, 'sample')} (${plain(result.data)}); lower is better. ${result.seconds.toFixed(1)} s\n`);
     if (loss !== null) context.print(`Unquantized: loss ${loss.toFixed(4)}${accuracy === null ? '' : `, accuracy ${accuracy.toFixed(4)}`}\n`);

@@ -4,7 +4,7 @@ import type { FormatError, JobKind, JobTypes, WeightScan, WeightSpec } from '../
 import { methodOfKind } from '../../../kernels/methods/registry';
 import { DEFAULT_SETTINGS } from '../../../server/protocol';
 import { AnalysisService } from '../../../server/analysis/service';
-import type { KernelPort, OpenCheckpoint, PythonPort, RunOptions } from '../../../server/analysis/ports';
+import type { KernelPort, OpenCheckpoint, RunOptions, TracingPort } from '../../../server/analysis/ports';
 import type { ModuleTree, RootCandidate } from '../../../server/python/module-tree';
 import type { Checkpoint } from '../../../kernels/checkpoint/checkpoint';
 import { span } from '../linking/build';
@@ -16,7 +16,7 @@ export interface FakeClass {
 }
 
 /** Classes of every file, in source order. Counts how often a tree is built. */
-export class FakePython implements PythonPort {
+export class FakePython implements TracingPort {
   built = 0;
   constructor(private readonly classes: Readonly<Record<string, FakeClass>>) {}
   rootCandidates(): readonly RootCandidate[] {
@@ -27,6 +27,7 @@ export class FakePython implements PythonPort {
     const made = Object.hasOwn(this.classes, name) ? this.classes[name]!.tree : null;
     return typeof made === 'function' ? made(args) : made;
   }
+  trace(): never { throw new Error('nothing is traced here'); }
 }
 
 /** Errors that fall by 6 dB a bit, so that budgets have something to weigh. */

@@ -99,7 +99,7 @@ const row = (path: string, extra: Partial<LayerRow> = {}): LayerRow => ({
   weight: { tensor: `${path}.weight`, dtype: 'F32', shape: [2, 2] }, parameters: 4, bytes: 16, format: null, formatSource: null, bitsPerWeight: null, bytesAfter: 2, sqnrDb: null, tiedTo: null, findings: [], ...extra,
 });
 const model = (layers: LayerRow[]): ModelSummary => ({
-  target: { uri: 'file:///m.py' }, root: 'Net', rootReason: '', rootCandidates: [], checkpoint: null, checkpointMessage: null, recipe: null, data: { task: null, calibration: null, evaluation: null }, measurements: 'ready', evidence: '',
+  target: { uri: 'file:///m.py' }, root: 'Net', rootReason: '', rootCandidates: [], checkpoint: null, checkpointMessage: null, recipe: null, data: { task: null, calibration: null, evaluation: null, metric: 'kl' }, measurements: 'ready', evidence: '',
   layers, unlinkedTensors: [], missingTensors: [], parameters: 0, bytes: 0, bytesAfter: null, averageBits: null,
 });
 

@@ -18,7 +18,7 @@ const CHECKPOINT = checkpoint({ 'block.weight': [64, 64], 'block.bias': [64] });
 
 function found(code: string, ...values: readonly ObservedValue[]): string[] {
   const model = analysis({ tree: TREE, checkpoint: CHECKPOINT });
-  return findings(code, { ...model, activations: { values, samples: 8, seconds: 1, data: 'x.npy (8 samples)' } }).map(({ message }) => message);
+  return findings(code, { ...model, activations: { values, samples: 8, seconds: 1, data: 'x.npy' } }).map(({ message }) => message);
 }
 
 const CASES: readonly { code: string; role: ObservedRole; bad: Partial<ActivationStatistics>; message: RegExp; more?: Partial<ObservedValue>; beside?: readonly ObservedValue[] }[] = [
