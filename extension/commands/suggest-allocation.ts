@@ -5,7 +5,7 @@ import type { AllocationSummary, ModelSummary } from '../../server/protocol';
 import type { Context } from '../context';
 import { askWhereTo, folderOf, numberOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
 import { canRun } from '../ui/data';
-import { formatAverageBits, formatBytes, formatPercent, oneLine, parseSize } from '../ui/text';
+import { formatAverageBits, formatBytes, formatCount, formatPercent, oneLine, parseSize } from '../ui/text';
 import { offer } from './command';
 
 /** No metric: the one that reads weights. */
@@ -54,16 +54,15 @@ export function allocationText(result: AllocationSummary): string {
       : vscode.l10n.t('No better than {0} for all layers ({1}).', uniform.format, formatBytes(uniform.bytes)));
   }
   const [own, ...rivals] = result.judgement?.recipes ?? [];
-  if (own) parts.push(vscode.l10n.t('On {0}: {1}.', oneLine(result.judgement!.data, 80), [own, ...rivals].map((recipe) => `${oneLine(recipe.title, 40)} ${recipe.accuracy !== null && result.judgement!.baseline.accuracy !== null ? formatPercent(recipe.accuracy) : recipe.loss !== null ? recipe.loss.toFixed(4) : recipe.nsr.toPrecision(3)}`).join(', ')));
+  if (own) parts.push(vscode.l10n.t('On {0} samples of {1}: {2}.', formatCount(result.judgement!.samples), oneLine(result.judgement!.data, 80), [own, ...rivals].map((recipe) => `${oneLine(recipe.title, 40)} ${recipe.accuracy !== null ? `accuracy ${formatPercent(recipe.accuracy)}` : recipe.loss !== null ? `loss ${recipe.loss.toFixed(4)}` : `noise/signal ${recipe.nsr.toPrecision(3)}`}`).join(', ')));
   if (result.note) parts.push(result.note);
   return parts.join(' ');
 }
 
 /** What decides: the weights alone, or the model's output on data. */
 async function pickEvidence({ data }: ModelSummary): Promise<string | undefined> {
-  const runs = data.task === 'regression' || data.task === 'features' ? 'model-nsr' : 'kl';
   const chosen = await vscode.window.showQuickPick([
-    { label: vscode.l10n.t('The model\'s output'), value: runs, detail: vscode.l10n.t('Runs the model on {0} with one layer quantized at a time, and judges the recipe beside others of its size. Minutes.', data.calibration ?? data.evaluation ?? '') },
+    { label: vscode.l10n.t('The model\'s output'), value: data.metric, detail: vscode.l10n.t('Runs the model on {0} with one layer quantized at a time, and judges the recipe beside others of its size. Minutes.', data.calibration ?? data.evaluation ?? '') },
     { label: vscode.l10n.t('The weights alone'), value: WEIGHTS, detail: vscode.l10n.t('Error of each weight in each format. Seconds.') },
   ], { title: vscode.l10n.t('Suggest Bit Allocation'), placeHolder: vscode.l10n.t('What layers are judged by') });
   return chosen?.value;

@@ -67,7 +67,7 @@ function trialItem({ summary }: StoredTrial): vscode.TreeItem {
 function judgedShort(judged: JudgedTrial | undefined): string {
   if (!judged) return '';
   const { accuracy, loss, kl, nsr } = judged.after;
-  if (accuracy !== null && judged.before.accuracy !== null) return formatPercent(accuracy);
+  if (accuracy !== null && judged.before.accuracy !== null) return `accuracy ${formatPercent(accuracy)}`;
   return loss !== null ? `loss ${loss.toFixed(4)}` : kl !== null ? `KL ${kl.toPrecision(3)}` : `noise/signal ${nsr.toPrecision(3)}`;
 }
 

@@ -30,7 +30,7 @@ test('a trial that calibrates says what the model lost, and stands beside earlie
   const gptq = await run<TrialSummary>('runTrial', { format: 'int3-sym-g64', method: 'gptq', ask: false });
   assert.ok(gptq.judged!.after.kl! < 0.5 * plain.judged!.after.kl!, `${gptq.judged!.after.kl} against ${plain.judged!.after.kl}`);
   const node = testing().trials.getChildren().find((each) => each.kind === 'trial' && each.id === gptq.id);
-  assert.match(String(testing().trials.getTreeItem(node!).description), /^\d\d\.\d\d % · 3\.50 bits/);
+  assert.match(String(testing().trials.getTreeItem(node!).description), /^accuracy \d\d\.\d\d % · 3\.50 bits/);
   await run('showTrial', { id: gptq.id });
   const document = await eventually('the trial as a document', () => Promise.resolve(vscode.workspace.textDocuments.find(({ uri }) => uri.scheme === 'bitlens-trial' && uri.path.includes(encodeURIComponent(gptq.id)))));
   assert.match(document.getText(), /## Beside earlier trials of this model/);
