@@ -1,6 +1,6 @@
 import type { Allocator } from '../method';
 import type { AllocateParams, AllocateResult } from '../../jobs/job';
-import { choiceClasses, ordersWithin, resultOf, type ChoiceClass } from './choices';
+import { choiceClasses, limitsOf, ordersWithin, resultOf, totalCosts, within, type ChoiceClass } from './choices';
 
 /**
  * The rule of thumb that mixed precision has to beat: the first and the last layer get the largest format that is offered,
@@ -19,14 +19,15 @@ export const firstLastHigh: Allocator = {
     const order = ordersWithin(params, classes);
     const ends = endsOf(params, classes);
     const level = order.map(() => 0);
-    const total = (): number => classes.reduce((sum, each, i) => sum + each.bits[order[i]![level[i]!]!]!, 0);
+    const limits = limitsOf(params);
+    const fits = (): boolean => within(totalCosts(classes, order.map((sorted, i) => sorted[level[i]!]!), limits.length), limits);
     /** Raises these as far as all of them can go together. */
     const raise = (members: readonly number[]): void => {
       for (;;) {
         const before = [...level];
         for (const i of members) level[i] = Math.min(level[i]! + 1, order[i]!.length - 1);
         if (level.every((value, i) => value === before[i])) return;
-        if (total() > params.budgetBits) { before.forEach((value, i) => { level[i] = value; }); return; }
+        if (!fits()) { before.forEach((value, i) => { level[i] = value; }); return; }
       }
     };
     raise(ends);

@@ -1,6 +1,6 @@
 import type { Allocator } from '../method';
 import type { AllocateParams, AllocateResult } from '../../jobs/job';
-import { choiceClasses, ordersWithin, resultOf, type ChoiceClass } from './choices';
+import { choiceClasses, limitsOf, loadsOf, ordersWithin, resultOf, totalCosts, within } from './choices';
 
 /**
  * From every layer in its best format, the step down with the least error per bit saved is taken until the budget holds. Steps
@@ -16,34 +16,37 @@ export const greedy: Allocator = {
   parameters: {},
   run(params: AllocateParams, throwIfCancelled: () => void): AllocateResult {
     const classes = choiceClasses(params);
-    const hulls = ordersWithin(params, classes).map((order, i) => hull(classes[i]!, order));
+    const limits = limitsOf(params);
+    const loads = classes.map((each) => loadsOf(each, limits));
+    const hulls = ordersWithin(params, classes).map((order, i) => hull(loads[i]!, classes[i]!.errors, order));
     const at = hulls.map((corners) => corners.length - 1);
-    let total = classes.reduce((sum, each, i) => sum + each.bits[hulls[i]![at[i]!]!]!, 0);
-    while (total > params.budgetBits) {
+    const total = totalCosts(classes, hulls.map((corners) => corners.at(-1)!), limits.length);
+    while (!within(total, limits)) {
       throwIfCancelled();
       let [best, least] = [-1, Infinity];
-      classes.forEach(({ bits, errors }, i) => {
+      classes.forEach(({ errors }, i) => {
         if (at[i] === 0) return;
         const [from, to] = [hulls[i]![at[i]!]!, hulls[i]![at[i]! - 1]!];
-        const price = (errors[to]! - errors[from]!) / (bits[from]! - bits[to]!);
+        const price = (errors[to]! - errors[from]!) / (loads[i]![from]! - loads[i]![to]!);
         if (price < least) [best, least] = [i, price];
       });
-      const { bits } = classes[best]!;
-      total += bits[hulls[best]![at[best]! - 1]!]! - bits[hulls[best]![at[best]!]!]!;
+      const { costs } = classes[best]!;
+      const [from, to] = [hulls[best]![at[best]!]!, hulls[best]![at[best]! - 1]!];
+      total.forEach((cost, k) => { total[k] = cost - costs[from]![k]! + costs[to]![k]!; });
       at[best]! -= 1;
     }
     return resultOf(params, classes, hulls.map((corners, i) => corners[at[i]!]!), false);
   },
 };
 
-/** Choices on the lower convex hull of (bits, error), from the smallest to the one with the least error. */
-function hull({ bits, errors }: ChoiceClass, order: readonly number[]): number[] {
+/** Choices on the lower convex hull of (load, error), from the one that takes least to the one with the least error. */
+function hull(loads: readonly number[], errors: readonly number[], order: readonly number[]): number[] {
   const corners: number[] = [];
   for (const i of order) {
     if (corners.length > 0 && errors[i]! >= errors[corners.at(-1)!]!) continue;
     while (corners.length > 1) {
       const [a, b] = [corners.at(-2)!, corners.at(-1)!];
-      if ((errors[a]! - errors[b]!) * (bits[i]! - bits[b]!) > (errors[b]! - errors[i]!) * (bits[b]! - bits[a]!)) break;
+      if ((errors[a]! - errors[b]!) * (loads[i]! - loads[b]!) > (errors[b]! - errors[i]!) * (loads[b]! - loads[a]!)) break;
       corners.pop();
     }
     corners.push(i);

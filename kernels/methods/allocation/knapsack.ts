@@ -1,7 +1,8 @@
 import type { Allocator } from '../method';
 import type { AllocateParams, AllocateResult } from '../../jobs/job';
-import { bestUniform, choiceClasses, refuseBudget } from './choices';
+import { choiceClasses, limitsOf, refuseLimits, resultOf, within } from './choices';
 import { Mckp, type MckpSolution } from './mckp';
+import { solveMany } from './multi-knapsack';
 
 const FRONTIER_POINTS = 64;
 /** Classes up to which points between the hull's corners are solved one by one. */
@@ -9,39 +10,38 @@ const EXACT_FRONTIER_CLASSES = 200;
 
 /**
  * The allocation with the least total error within a budget, exactly: a multiple-choice knapsack with one class per layer
- * (coupled layers are one class). The curve's points are optima for their own size.
+ * (coupled layers are one class). The curve's points are optima for their own size. Several limits that bind at once (size, bit
+ * operations, latency) are the integer programme of HAWQ-V3, solved by multi-knapsack.ts.
  */
 export const knapsack: Allocator = {
   id: 'knapsack',
   kind: 'allocation',
   title: 'Exact allocation (multiple-choice knapsack)',
-  source: 'Pisinger, A minimal algorithm for the multiple-choice knapsack problem, EJOR 83, 1995',
+  source: 'Pisinger, A minimal algorithm for the multiple-choice knapsack problem, EJOR 83, 1995; limits as in Yao et al., HAWQ-V3, 2021',
   needs: 'weights',
   catalogue: [],
   parameters: {},
   run(params: AllocateParams, throwIfCancelled: () => void): AllocateResult {
     const classes = choiceClasses(params);
-    const problem = new Mckp(classes);
-    if (problem.smallestBits > params.budgetBits) refuseBudget(problem.smallestBits, params.budgetBits, 'the smallest choice of every layer');
-    const solution = problem.solve(params.budgetBits, throwIfCancelled);
-    const formatOf = new Map<string, string>();
-    classes.forEach(({ keys, formats }, i) => {
-      for (const key of keys) formatOf.set(key, formats[solution.choice[i]!]!);
-    });
-    const trivial = params.budgetBits >= problem.largestBits;
+    const limits = limitsOf(params);
+    const least = limits.map((_, k) => classes.reduce((sum, { costs }) => sum + Math.min(...costs.map((each) => each[k]!)), 0));
+    if (!within(least, limits)) refuseLimits(least, limits, 'the smallest choice of every layer');
+    // A limit that the dearest choices keep is none.
+    const binding = limits.map((_, k) => k).filter((k) => classes.reduce((sum, { costs }) => sum + Math.max(...costs.map((each) => each[k]!)), 0) > limits[k]!);
+    if (binding.length > 1) {
+      const found = solveMany(classes.map(({ costs, errors }) => ({ errors, costs: costs.map((each) => binding.map((k) => each[k]!)) })), binding.map((k) => limits[k]!), throwIfCancelled);
+      if (!found) refuseLimits(least, limits, '');
+      return { ...resultOf(params, classes, [...found.choice], found.optimal), lowerBound: found.lowerBound };
+    }
+    const of = binding[0] ?? 0;
+    const problem = new Mckp(classes.map(({ costs, errors }) => ({ bits: costs.map((each) => each[of]!), errors })));
+    const solution = problem.solve(limits[of]!, throwIfCancelled);
+    const trivial = limits[of]! >= problem.largestBits;
+    const own = resultOf(params, classes, [...solution.choice], solution.optimal);
     return {
-      choice: params.layers.map(({ key, choices }) => {
-        const format = formatOf.get(key)!;
-        const { bits, error } = choices.findLast((choice) => choice.format === format)!;
-        return { key, format, bits, error };
-      }),
-      objective: solution.error,
-      bits: solution.bits,
-      optimal: solution.optimal,
-      lowerBound: solution.lowerBound,
-      uniform: bestUniform(params.layers, params.budgetBits),
+      ...own, objective: solution.error, lowerBound: solution.lowerBound,
       ...(trivial ? { note: 'The budget is larger than needed: every layer gets the format with its least error.' } : {}),
-      frontier: frontier(problem, solution, throwIfCancelled),
+      ...(limits.length === 1 ? { frontier: frontier(problem, solution, throwIfCancelled) } : {}),
     };
   },
 };

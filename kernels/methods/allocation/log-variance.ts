@@ -1,5 +1,5 @@
 import type { Allocator } from '../method';
-import type { AllocateParams, AllocateResult } from '../../jobs/job';
+import { JobError, type AllocateParams, type AllocateResult } from '../../jobs/job';
 import { choiceClasses, ordersWithin, resultOf, type ChoiceClass } from './choices';
 
 /**
@@ -17,6 +17,7 @@ export const logVariance: Allocator = {
   catalogue: ['log-variance-allocation'],
   parameters: {},
   run(params: AllocateParams): AllocateResult {
+    if ((params.limits ?? []).length > 0) throw new JobError('the closed form is of size alone; choose the allocator "knapsack" or "greedy" for other limits');
     const classes = choiceClasses(params);
     const order = ordersWithin(params, classes);
     const weightsOf = new Map(params.layers.map(({ key, weights }) => [key, weights]));

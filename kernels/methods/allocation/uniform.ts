@@ -1,6 +1,6 @@
 import type { Allocator } from '../method';
 import type { AllocateParams, AllocateResult } from '../../jobs/job';
-import { bestUniform, choiceClasses, refuseBudget, uniformChoices } from './choices';
+import { bestUniform, choiceClasses, chosenFormats, limitsOf, refuseLimits, uniformChoices } from './choices';
 import { JobError } from '../../jobs/job';
 
 /** One format for every layer: the one with the least total error that fits. The baseline every allocation is shown beside. */
@@ -13,18 +13,16 @@ export const uniform: Allocator = {
   catalogue: [],
   parameters: {},
   run(params: AllocateParams): AllocateResult {
-    choiceClasses(params);
+    const classes = choiceClasses(params);
     const all = uniformChoices(params.layers);
     if (all.length === 0) throw new JobError('no format is offered by every layer, so none can be used for all of them');
-    const smallest = Math.min(...all.map((choice) => choice.bits));
-    if (smallest > params.budgetBits) refuseBudget(smallest, params.budgetBits, 'the smallest format for all layers');
-    const best = bestUniform(params.layers, params.budgetBits)!;
+    const limits = limitsOf(params);
+    const least = limits.map((_, k) => Math.min(...all.map(({ costs }) => costs[k]!)));
+    const best = bestUniform(params);
+    if (!best) refuseLimits(least, limits, 'the smallest format for all layers');
     const bySize = all.sort((a, b) => a.bits - b.bits || a.objective - b.objective);
     return {
-      choice: params.layers.map(({ key, choices }) => {
-        const { format, bits, error } = choices.findLast((choice) => choice.format === best.format)!;
-        return { key, format, bits, error };
-      }),
+      ...chosenFormats(params, classes, classes.map(({ formats }) => formats.lastIndexOf(best.format))),
       objective: best.objective,
       bits: best.bits,
       optimal: true,
