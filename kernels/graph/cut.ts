@@ -1,6 +1,9 @@
 /** Parts of a graph: what some values need, and what depends on them. */
 import type { Graph, GraphInitializer, GraphNode, GraphValue } from './graph';
 
+/** Every value that a node looks at: its inputs, and what graphs within it read. */
+export const readsOf = ({ inputs, captures }: Pick<GraphNode, 'inputs' | 'captures'>): readonly string[] => (captures ? [...inputs, ...captures] : inputs);
+
 /**
  * The part of a graph that gives `outputs` when the values in `inputs` are handed to it; the graph's own inputs stay inputs where
  * they are still needed.
@@ -13,10 +16,10 @@ export function subgraph(graph: Graph, inputs: Iterable<string>, outputs: readon
   const needed = new Set(outputs.filter((name) => !given.has(name)));
   const nodes = [...graph.nodes].reverse().filter((node) => {
     if (!node.outputs.some((output) => needed.has(output))) return false;
-    for (const input of node.inputs) if (input !== '' && !given.has(input)) needed.add(input);
+    for (const input of readsOf(node)) if (input !== '' && !given.has(input)) needed.add(input);
     return true;
   }).reverse();
-  const read = new Set([...nodes.flatMap((node) => node.inputs), ...outputs]);
+  const read = new Set([...nodes.flatMap(readsOf), ...outputs]);
   const made = new Set(nodes.flatMap((node) => node.outputs));
   return {
     ...graph,
@@ -31,7 +34,7 @@ export function subgraph(graph: Graph, inputs: Iterable<string>, outputs: readon
 /** Names of all values that depend on one of these. */
 export function downstream(graph: Graph, sources: Iterable<string>): Set<string> {
   const found = new Set(sources);
-  for (const node of graph.nodes) if (node.inputs.some((input) => found.has(input))) node.outputs.forEach((output) => found.add(output));
+  for (const node of graph.nodes) if (readsOf(node).some((input) => found.has(input))) node.outputs.forEach((output) => found.add(output));
   return found;
 }
 
@@ -44,7 +47,7 @@ const SHAPES_ONLY = new Set(['Shape', 'Size']);
  */
 export function movingValues({ nodes, inputs }: Pick<Graph, 'nodes' | 'inputs'>): Set<string> {
   const found = new Set(inputs.map(({ name }) => name));
-  for (const node of nodes) if (!SHAPES_ONLY.has(node.op) && node.inputs.some((input) => found.has(input))) node.outputs.forEach((output) => found.add(output));
+  for (const node of nodes) if (!SHAPES_ONLY.has(node.op) && readsOf(node).some((input) => found.has(input))) node.outputs.forEach((output) => found.add(output));
   return found;
 }
 
@@ -58,7 +61,7 @@ export function borderOf(graph: Graph, sources: Iterable<string>, outputs: reado
   const border = new Set<string>(outputs.filter((name) => !after.has(name)));
   for (const node of [...graph.nodes].reverse()) {
     if (!node.outputs.some((output) => needed.has(output))) continue;
-    for (const input of node.inputs) {
+    for (const input of readsOf(node)) {
       if (input === '') continue;
       if (after.has(input) || !(moving.has(input) || weights.has(input))) needed.add(input);
       else if (!weights.has(input)) border.add(input);
@@ -72,7 +75,7 @@ export function movingSources(graph: Graph, names: Iterable<string>, moving: Rea
   const needed = new Set(names);
   for (const node of [...graph.nodes].reverse()) {
     if (!node.outputs.some((output) => needed.has(output) && !moving.has(output))) continue;
-    for (const input of node.inputs) needed.add(input);
+    for (const input of readsOf(node)) needed.add(input);
   }
   return new Set([...needed].filter((name) => moving.has(name)));
 }
@@ -89,7 +92,7 @@ export function producers(graph: Graph): Map<string, GraphNode> {
 
 /** Looks up type and shape of any value. */
 export function valueTypes(graph: Graph): (name: string) => GraphValue {
-  const known = new Map<string, GraphValue>([...(graph.values ?? []), ...graph.initializers, ...graph.inputs, ...graph.outputs].map(({ name, type, shape }) => [name, { name, type, shape }]));
+  const known = new Map<string, GraphValue>([...(graph.values ?? []), ...graph.initializers.map(({ name, type, shape }) => ({ name, type, shape })), ...graph.inputs, ...graph.outputs].map((value) => [value.name, value]));
   return (name) => {
     const found = known.get(name);
     if (!found) throw new Error(`the type of the value ${JSON.stringify(name)} is not known`);

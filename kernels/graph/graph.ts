@@ -11,7 +11,9 @@ export type GraphDim = number | string;
 export type Attribute =
   | { readonly int: number } | { readonly float: number } | { readonly text: string }
   | { readonly ints: readonly number[] } | { readonly floats: readonly number[] } | { readonly texts: readonly string[] }
-  | { readonly tensor: SmallTensor };
+  | { readonly tensor: SmallTensor }
+  /** The AttributeProto as it was read, in base64: graphs of branches and loops, texts that are not UTF-8, types. */
+  | { readonly encoded: string };
 
 /** Values written out in the graph. Whole numbers beyond 2^53 and not-a-number do not occur; infinities do, as text. */
 export interface SmallTensor {
@@ -37,6 +39,8 @@ export interface GraphNode {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes?: Readonly<Record<string, Attribute>>;
+  /** Values of this graph that graphs within its attributes read, beside its inputs. */
+  readonly captures?: readonly string[];
   /** Path of the module whose forward made it; '' for the root. */
   readonly module: string;
   readonly span?: GraphSpan;
@@ -46,6 +50,8 @@ export interface GraphValue {
   readonly name: string;
   readonly type: OnnxType;
   readonly shape: readonly GraphDim[];
+  /** False where not even the number of dimensions is known; `shape` is then empty. */
+  readonly ranked?: false;
 }
 
 /** A tensor that is there before the model runs. */
@@ -59,7 +65,7 @@ export interface GraphInitializer {
 
 export interface Graph {
   readonly name: string;
-  /** Version of the default operator set: 17 to 21. */
+  /** Version of the default operator set: 17 to 21 of what was traced, any of what was read. */
   readonly opset: number;
   /** Versions of other operator sets that nodes are of. */
   readonly domains?: Readonly<Record<string, number>>;
@@ -70,4 +76,6 @@ export interface Graph {
   readonly initializers: readonly GraphInitializer[];
   /** Type and shape of what nodes give, as far as known. */
   readonly values?: readonly GraphValue[];
+  /** Operators that the model defines itself (FunctionProto), as they were read, in base64. */
+  readonly functions?: readonly string[];
 }

@@ -18,3 +18,8 @@ export const onnxTypeCode = (type: OnnxType): number | undefined => CODES[type];
 
 /** Bits of one element as ONNX stores it. */
 export const onnxTypeBits = (type: OnnxType): number => (type in PACKED_BITS ? PACKED_BITS[type as PackedType] : DTYPE_BITS[type as DType]);
+
+const BY_CODE: ReadonlyMap<number, OnnxType> = new Map((Object.entries(CODES) as [OnnxType, number][]).filter(([type]) => !/^Q/.test(type)).map(([type, code]) => [code, type]));
+
+/** The type with this code; undefined for texts and for types that are not known. */
+export const onnxTypeOf = (code: number): OnnxType | undefined => BY_CODE.get(code);

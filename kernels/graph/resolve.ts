@@ -3,6 +3,7 @@ import { DTYPE_BITS, elementCount, FLOAT_DTYPES, type Checkpoint, type TensorInf
 import { decodeFloats, encodeFloats } from '../numerics/codecs';
 import { storedValues } from '../stored/registry';
 import type { Graph, GraphInitializer } from './graph';
+import { onnxTypeBits } from './onnx-types';
 import { smallTensorBytes } from './small-tensor';
 import type { OnnxInitializer, OnnxModel } from './write-onnx';
 
@@ -32,6 +33,11 @@ function resolveInitializer(initializer: GraphInitializer, byName: ReadonlyMap<s
 
 /** Writes the values as `type`; null where one type is not converted into the other. */
 function valueWriter(tensor: TensorInfo, type: GraphInitializer['type'], count: number, reader: TensorReader): OnnxInitializer['write'] | null {
+  if (onnxTypeBits(type) < 8 && (tensor.encoding?.layout === 'packed-bits' || tensor.dtype === type)) {
+    // Codes below a byte, as ONNX packs them: the bytes as they are.
+    const packed: TensorInfo = { name: tensor.name, dtype: 'U8', shape: [Math.ceil((count * onnxTypeBits(type)) / 8)], bytes: tensor.bytes, data: tensor.data };
+    return valueWriter(packed, 'U8', packed.shape[0]!, reader);
+  }
   if (!tensor.encoding && tensor.dtype === type) {
     const width = DTYPE_BITS[tensor.dtype] / 8;
     return (sink) => {

@@ -19,7 +19,9 @@ export interface OnnxInitializer {
 }
 
 /** A graph whose initializers have found their values. */
-export type OnnxModel = Omit<Graph, 'initializers'> & {
+export type OnnxModel = Omit<Graph, 'initializers' | 'outputs'> & {
+  /** Without a type where it is left to whoever runs the model. */
+  readonly outputs: readonly (GraphValue | Pick<GraphValue, 'name'>)[];
   readonly initializers: readonly OnnxInitializer[];
   /** Pairs for the model's metadata. */
   readonly metadata?: readonly (readonly [string, string])[];
@@ -166,6 +168,7 @@ function modelPieces(model: OnnxModel, sizes: ReadonlyMap<string, number>, exter
     ...nested(7, graphPieces(model, sizes, external)),
     ...opsets.flatMap(([domain, version]) => nested(8, [...text(1, domain), ...whole(2, version)])),
     ...(model.metadata ?? []).flatMap(([name, value]) => nested(14, pair(name, value))),
+    ...(model.functions ?? []).flatMap((each) => bytesField(25, Buffer.from(each, 'base64'))),
   ];
 }
 const pair = (name: string, value: string): Piece[] => [...text(1, name), ...text(2, value)];
@@ -198,10 +201,11 @@ function nodePieces(node: GraphNode, names: Map<string, number>): Piece[] {
 }
 
 function attributePieces(name: string, value: Attribute): Piece[] {
+  if ('encoded' in value) return [Buffer.from(value.encoded, 'base64')];
   const [type, pieces] = attributeValue(value);
   return [...text(1, name), ...pieces, ...whole(20, type)];
 }
-function attributeValue(value: Attribute): [number, Piece[]] {
+function attributeValue(value: Exclude<Attribute, { encoded: string }>): [number, Piece[]] {
   if ('float' in value) return [1, real(2, value.float)];
   if ('int' in value) return [2, whole(3, value.int)];
   if ('text' in value) return [3, text(4, value.text)];
@@ -225,7 +229,11 @@ function tensorPieces(initializer: OnnxInitializer, size: number, external: Exte
   ];
 }
 
-function valuePieces({ name, type, shape }: GraphValue): Piece[] {
+function valuePieces(value: GraphValue | Pick<GraphValue, 'name'>): Piece[] {
+  const { name } = value;
+  if (!('type' in value)) return text(1, name);
+  const { type, shape, ranked } = value;
+  if (ranked === false) return [...text(1, name), ...nested(2, nested(1, whole(1, onnxTypeCode(type)!)))];
   const dims = shape.flatMap((dim) => nested(1, dimPieces(dim)));
   return [...text(1, name), ...nested(2, nested(1, [...whole(1, onnxTypeCode(type)!), ...nested(2, dims)]))];
 }

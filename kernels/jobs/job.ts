@@ -303,6 +303,16 @@ export interface OnnxResult {
   readonly runs: boolean | null;
 }
 
+/** A graph whose values need types: parts of it are to be run. */
+export interface TypesParams {
+  readonly graph: Graph;
+  readonly checkpoint: string;
+}
+export interface TypesResult {
+  /** The same graph with all the types that onnxruntime can tell. */
+  readonly graph: Graph;
+}
+
 /** A model to run on data. */
 export interface ModelRun {
   readonly graph: Graph;
@@ -421,6 +431,7 @@ export interface JobTypes {
   trial: { params: TrialParams; result: TrialResult };
   judge: { params: JudgeParams; result: JudgeResult };
   activations: { params: ActivationsParams; result: ActivationsResult };
+  types: { params: TypesParams; result: TypesResult };
 }
 export type JobKind = keyof JobTypes;
 

@@ -12,6 +12,7 @@ import { quantizeJob } from './quantize';
 import { scanJob } from './scan';
 import { sensitivityJob } from './sensitivity';
 import { trialJob } from './trial';
+import { typesJob } from './types';
 
 export const jobs: { readonly [K in JobKind]: Job<K> } = {
   scan: scanJob,
@@ -21,6 +22,7 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   compare: compareJob,
   convert: convertJob,
   onnx: onnxJob,
+  types: typesJob,
   evaluate: evaluateJob,
   sensitivity: sensitivityJob,
   trial: trialJob,

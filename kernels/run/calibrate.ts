@@ -5,7 +5,7 @@
  * already quantized, give, so that later layers make up for earlier ones; values between two layers are computed once and kept.
  */
 import type { WeightLayout } from '../formats/blocks';
-import { movingSources, movingValues, subgraph } from '../graph/cut';
+import { movingSources, movingValues, readsOf, subgraph } from '../graph/cut';
 import type { Graph } from '../graph/graph';
 import type { LayerInputs } from '../methods/method';
 import type { Feed } from './feed';
@@ -151,7 +151,7 @@ async function inSequence(model: PreparedModel, feed: Feed, indices: readonly nu
 /** Values that are there before node `at` and needed from it on. Those that follow from weights and shapes are computed again. */
 function liveAt(graph: Graph, at: number, moving: ReadonlySet<string>, extra: string): string[] {
   const made = new Set([...graph.inputs.map(({ name }) => name), ...graph.nodes.slice(0, at).flatMap(({ outputs }) => outputs)]);
-  const read = movingSources(graph, [extra, ...graph.nodes.slice(at).flatMap(({ inputs }) => inputs), ...graph.outputs.map(({ name }) => name)], moving);
+  const read = movingSources(graph, [extra, ...graph.nodes.slice(at).flatMap(readsOf), ...graph.outputs.map(({ name }) => name)], moving);
   return [...made].filter((name) => read.has(name));
 }
 

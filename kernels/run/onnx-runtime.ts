@@ -12,6 +12,8 @@ export interface RuntimeTensor { readonly type: string; readonly data: ArrayBuff
 export interface RuntimeSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  /** A shape has the names of free dimensions; it is empty where the rank is not known. */
+  readonly outputMetadata: readonly ({ readonly name: string; readonly isTensor: true; readonly type: string; readonly shape: readonly (number | string)[] } | { readonly name: string; readonly isTensor: false })[];
   run(feeds: Record<string, RuntimeTensor>): Promise<Record<string, RuntimeTensor>>;
   release(): Promise<void>;
 }

@@ -8,7 +8,8 @@ export type ArrayData = Float32Array | Float64Array | BigInt64Array | Int32Array
 /** An array with its shape, row-major. BOOL is one byte each. */
 export interface NamedArray { readonly type: OnnxType; readonly shape: readonly number[]; readonly data: ArrayData }
 
-const RUNTIME_NAMES: Readonly<Partial<Record<OnnxType, string>>> = {
+/** What onnxruntime calls element types. */
+export const RUNTIME_NAMES: Readonly<Partial<Record<OnnxType, string>>> = {
   F32: 'float32', F64: 'float64', F16: 'float16', I64: 'int64', I32: 'int32', I16: 'int16', I8: 'int8', U8: 'uint8', U16: 'uint16', BOOL: 'bool',
 };
 

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { Checkpoint, CheckpointProblem } from '../../kernels/checkpoint/checkpoint';
 import type { ActivationsResult, SensitivityResult, WeightScan } from '../../kernels/jobs/job';
+import type { Graph } from '../../kernels/graph/graph';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import type { LinkResult } from '../linking/layer';
 import type { TraceResult } from '../trace/trace';
@@ -51,6 +52,8 @@ export interface ModelAnalysis {
   readonly sensitivities?: readonly SensitivityResult[];
   /** What values of the model look like on data; absent or null until they were looked at. */
   readonly activations?: ActivationsResult | null;
+  /** The model as operators, where its source is an ONNX file, which says it itself. */
+  readonly graph?: Graph;
   /** Forward as a graph, when it was traced. */
   readonly traced?: TraceResult;
   /** The bitlens.json that names the model. */

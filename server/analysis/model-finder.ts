@@ -10,8 +10,10 @@ import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint }
 import type { ModelAnalysis } from './model-analysis';
 import { modelValues } from './model-values';
 import { rootsOf, type AnalysisHost, type PythonPort } from './ports';
+import { isOnnx, onnxModel, onnxTitle } from './onnx-model';
 import { readRecipe } from './recipe-file';
 import { chooseRoot, type ChosenRoot } from './root-choice';
+import { UserError } from './user-error';
 import { recipeVocabulary } from './vocabulary';
 
 export interface AnalyseOptions {
@@ -60,6 +62,7 @@ export class ModelFinder {
     const { entry, configPath, notes } = options.entry
       ? { entry: options.entry.model, configPath: options.entry.configPath ?? null, notes: [] }
       : await locateEntry(source, options.root, rootsOf(host));
+    if (isOnnx(source)) return this.findOnnx(source, options, { entry, configPath, notes });
     const only = options.root ?? entry?.class;
     const namedBy = options.root !== undefined ? this.caller : entry?.folder === undefined ? 'in bitlens.json' : 'in config.json';
     const args = entry?.args && (only === undefined || only === entry.class || entry.class === undefined || entry.folder !== undefined) ? entry.args : undefined;
@@ -79,6 +82,22 @@ export class ModelFinder {
       ...(configPath ? { configPath } : {}),
       ...(entry ? { entry } : {}),
       ...(notes.length > 0 ? { notes } : {}),
+    };
+  }
+
+  /** An ONNX file: graph and weights in one. Another checkpoint may stand in for its weights. */
+  private async findOnnx(source: string, options: AnalyseOptions, { entry, configPath, notes }: { entry: ModelEntry | null; configPath: string | null; notes: string[] }): Promise<ModelAnalysis> {
+    const title = onnxTitle(source);
+    if (options.root !== undefined && options.root !== title && options.root !== entry?.class) throw new UserError(`${source} is an ONNX model, which has no classes to choose from; name it without ${JSON.stringify(options.root)}`);
+    const { signal } = options;
+    const named = options.checkpoint === undefined ? entry?.checkpoint : path.resolve(options.checkpoint);
+    const weights = named === undefined || named === source ? null : await openNamed(this.checkpoints, named, options.checkpoint === undefined ? 'in bitlens.json' : this.caller, signal);
+    const model = await onnxModel(this.checkpoints, source, weights, signal);
+    const recipe = await this.recipeFor(source, title, entry, options.recipe, notes);
+    const all = [...notes, ...(model.notes ?? [])];
+    return {
+      ...model, measurements: { state: 'none', reason: 'not measured yet' }, recipe: recipe?.recipe ?? null, recipePath: recipe?.path ?? null,
+      ...(configPath ? { configPath } : {}), ...(entry ? { entry } : {}), notes: all,
     };
   }
 

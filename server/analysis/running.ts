@@ -3,6 +3,7 @@ import { sampleShapeOf } from '../../kernels/data/shape';
 import { findRuntime, NO_RUNTIME } from '../../kernels/run/onnx-runtime';
 import type { DatasetSpec } from '../../kernels/data/data';
 import type { Graph } from '../../kernels/graph/graph';
+import { withDecodedWeights } from '../../kernels/graph/onnx/decoded-weights';
 import type { ActivationsResult, EvaluateResult, JudgeResult, ModelRun, QuantizeResult, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
@@ -44,10 +45,13 @@ export class CannotRun extends UserError {}
 
 export class Running {
   private readonly results = new RunCache();
+  /** Graphs of files with the types of all their values. */
+  private readonly typed = new WeakMap<Graph, Graph>();
   constructor(private readonly kernel: KernelPort, private readonly python: TracingPort) {}
 
   /** The model as a graph for this data. @throws UserError when the source cannot be followed to its end. */
-  async graph(analysis: ModelAnalysis, spec: DatasetSpec): Promise<Graph> {
+  private async graph(analysis: ModelAnalysis, spec: DatasetSpec, whole: boolean, options: RunOptions): Promise<Graph> {
+    if (analysis.graph) return this.ofFile(analysis as ModelAnalysis & { graph: Graph }, whole, options);
     let data: { shape: readonly number[]; whole: boolean };
     try {
       const { shape, whole, count } = await sampleShapeOf(spec);
@@ -63,14 +67,25 @@ export class Running {
     return graph;
   }
 
+  /** @param whole the model runs as it is; else its quantized weights are decoded, and every value has a type, so that parts can be run */
+  private async ofFile(analysis: ModelAnalysis & { readonly graph: Graph }, whole: boolean, options: RunOptions): Promise<Graph> {
+    const { graph, checkpoint, source } = analysis;
+    if (whole && graph.outputs.every(({ ranked }) => ranked !== false)) return graph;
+    const known = this.typed.get(graph);
+    if (known) return known;
+    const typed = (await this.kernel.run('types', { graph: whole ? graph : withDecodedWeights(graph, checkpoint!), checkpoint: source }, options)).graph;
+    if (!whole) this.typed.set(graph, typed);
+    return typed;
+  }
+
   async evaluate(analysis: ModelAnalysis, request: RunRequest, options: RunOptions = {}): Promise<EvaluateResult> {
-    return this.kernel.run('evaluate', await this.runOf(analysis, request, false), options);
+    return this.kernel.run('evaluate', await this.runOf(analysis, request, options, true), options);
   }
 
   /** What quantizing one layer at a time does to outputs. Hovers and reports show the result from then on (`known`). */
   async sensitivity(analysis: ModelAnalysis, request: SensitivityRequest, options: RunOptions = {}): Promise<SensitivityResult> {
     const metric = measuredMetricNamed(request.metric ?? defaultMeasuredMetric(request.data.task)).id;
-    const run = await this.runOf(analysis, request, true);
+    const run = await this.runOf(analysis, request, options);
     const weights = (request.layers ?? weightLayers(analysis.link!)).map((layer) => specOf(layer));
     const result = await this.kernel.run('sensitivity', { ...run, weights, formats: request.formats ?? DEFAULT_FORMATS_MEASURED, metric, scaleRule: 'absmax' }, options);
     this.results.addSensitivity(analysis, result);
@@ -79,7 +94,7 @@ export class Running {
 
   /** What values of the model look like on data. Findings (BL2xx) rest on the result from then on. */
   async activations(analysis: ModelAnalysis, request: RunRequest, options: RunOptions = {}): Promise<ActivationsResult> {
-    const run = await this.runOf(analysis, request, true);
+    const run = await this.runOf(analysis, request, options);
     const result = await this.kernel.run('activations', { ...run, weights: weightLayers(analysis.link!).map((layer) => specOf(layer)) }, options);
     this.results.addActivations(analysis, result);
     return result;
@@ -92,12 +107,12 @@ export class Running {
 
   /** Recipes as wholes, on the same data, weights rounded to nearest. */
   async judge(analysis: ModelAnalysis, request: JudgeRequest, options: RunOptions = {}): Promise<JudgeResult> {
-    const run = await this.runOf(analysis, request, true);
+    const run = await this.runOf(analysis, request, options);
     return this.kernel.run('judge', { ...run, weights: request.layers.map((layer) => specOf(layer)), recipes: request.recipes, scaleRule: 'absmax' }, options);
   }
 
   async trial(analysis: ModelAnalysis, request: ModelTrialRequest, options: RunOptions = {}): Promise<TrialResult> {
-    const run = await this.runOf(analysis, request, true);
+    const run = await this.runOf(analysis, request, options);
     const { calibration } = request.data;
     return this.kernel.run('trial', {
       ...run, tasks: planTasks(analysis, request.plan, request.export ?? null), seed: SEED, sequential: request.sequential,
@@ -120,12 +135,13 @@ export class Running {
     }
   }
 
-  private async runOf(analysis: ModelAnalysis, { data, samples }: RunRequest, allowCalibration: boolean): Promise<ModelRun> {
+  /** @param whole see {@link ofFile}; a whole model is judged, and that on evaluation data alone */
+  private async runOf(analysis: ModelAnalysis, { data, samples }: RunRequest, options: RunOptions, whole = false): Promise<ModelRun> {
     const { checkpoint, link } = analysis;
     if (!checkpoint || !link) throw new UserError(`running ${analysis.source} needs weights: name a checkpoint with --checkpoint${analysis.checkpointReason ? ` (${analysis.checkpointReason})` : ''}`);
-    const { task, spec } = requireData(data, allowCalibration);
+    const { task, spec } = requireData(data, !whole);
     if (findRuntime() === null) throw new CannotRun(NO_RUNTIME);
-    const graph = await this.graph(analysis, spec);
+    const graph = await this.graph(analysis, spec, whole, options);
     return { graph, checkpoint: checkpoint.path, task, data: spec, ...(samples === undefined ? {} : { samples }) };
   }
 }

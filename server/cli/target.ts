@@ -1,4 +1,4 @@
-/** TARGET: `file.py`, `file.py:Class`, a bitlens.json, `bitlens.json:Class`, or the folder of a published model (`folder:Class`). */
+/** TARGET: `file.py`, `file.py:Class`, an ONNX model, a bitlens.json, `bitlens.json:Class`, or the folder of a published model (`folder:Class`). */
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { readConfig, type ModelEntry } from '../analysis/config';
@@ -11,11 +11,11 @@ import type { VerbContext } from './context';
 import { plain, plural } from './output';
 import { addProjectOf } from './project';
 
-export const TARGET = { name: 'TARGET', help: 'model: file.py, file.py:Class, a bitlens.json, or a folder with config.json and weights' } as const;
+export const TARGET = { name: 'TARGET', help: 'model: file.py, file.py:Class, an ONNX file, a bitlens.json, or a folder with config.json and weights' } as const;
 export const CHECKPOINT: Flag = { name: 'checkpoint', value: 'CKPT', help: 'weights; else bitlens.json, else found beside the source' };
 export const FORMATS: Flag = { name: 'formats', value: 'LIST', help: 'format ids or families, separated by commas; "all" for every listed one', repeated: true };
 
-const WHAT = 'TARGET is file.py, file.py:Class, a bitlens.json, or a folder with config.json and weights';
+const WHAT = 'TARGET is file.py, file.py:Class, an ONNX file, a bitlens.json, or a folder with config.json and weights';
 
 /** True for a file of our own kind that somebody called config.json. */
 const namesModels = async (file: string): Promise<boolean> => /"models"\s*:/.test(await readFile(file, 'utf8'));
@@ -47,7 +47,7 @@ async function resolveTarget(file: string, root: string | undefined, text: strin
   if (published !== null && !(kind === 'file' && await namesModels(file))) return { file: published, ...(root === undefined ? {} : { root }) };
   if (kind === 'folder') throw new UserError(`${text} is a folder without a config.json. ${WHAT}`);
   if (!file.toLowerCase().endsWith('.json')) {
-    if (!/\.pyi?$/i.test(file)) throw new UserError(`${text} is neither Python source nor a bitlens.json. ${WHAT}; the checkpoint goes to --checkpoint`);
+    if (!/\.(?:pyi?|onnx)$/i.test(file)) throw new UserError(`${text} is neither Python source, an ONNX file nor a bitlens.json. ${WHAT}; the checkpoint goes to --checkpoint`);
     return { file, ...(root === undefined ? {} : { root }) };
   }
   const config = await readConfig(file);

@@ -80,6 +80,7 @@ export class FakeKernel implements KernelPort {
       sensitivity: () => { throw new Error('the fake kernel runs no model'); },
       trial: () => { throw new Error('the fake kernel runs no model'); },
       activations: () => { throw new Error('the fake kernel runs no model'); },
+      types: ({ graph }) => ({ graph }),
       judge: () => { throw new Error('the fake kernel runs no model'); },
     };
     return answers[kind](params);
