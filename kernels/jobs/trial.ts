@@ -8,6 +8,7 @@ import { byContent, Feed, firstSamples } from '../run/feed';
 import { Judging } from '../run/judging';
 import { toMatrix, toStored } from '../run/weight-matrix';
 import { exportCheckpoint, refuseTarget } from './export';
+import { exportOnnx, isOnnxTarget, refuseOnnxTarget } from './export-onnx';
 import { JobError, type Job, type JobContext, type QuantizedLayer, type TrialParams, type TrialResult } from './job';
 import { withRun, type OpenRun } from './model-run';
 import { methodOfTask, refuseContradictions } from './quantize-plan';
@@ -24,6 +25,7 @@ export const trialJob: Job<'trial'> = {
     const started = performance.now();
     if (params.export) refuseTarget(run.model.checkpoint, params.export.path);
     const { planned, kept } = plan(params, run);
+    if (params.export && isOnnxTarget(params.export)) refuseOnnxTarget(run.model.checkpoint, params.export, planned.map(({ task }) => task.tensor));
     const notes: string[] = [];
     const needs = planned.some(({ method }) => method.needs !== 'weights');
     if (needs && !params.calibration) throw new JobError(`${planned.find(({ method }) => method.needs !== 'weights')!.method.id} calibrates on data, and none was named; give calibration inputs, in bitlens.json under data.calibration or with --calibration`);
@@ -46,7 +48,7 @@ export const trialJob: Job<'trial'> = {
     const order = new Map(planned.map(({ task }, i) => [task.tensor, i]));
     layers.sort((a, b) => order.get(a.tensor)! - order.get(b.tensor)!);
     const figures = await judgeBoth(params, run, replaced, context);
-    const exported = params.export && await exportCheckpoint(run.model.checkpoint, planned.map((each) => wholeWeight(each, quantized.get(each.task.tensor)!)), params.export, context);
+    const exported = params.export && await (isOnnxTarget(params.export) ? exportOnnx : exportCheckpoint)(run.model.checkpoint, planned.map((each) => wholeWeight(each, quantized.get(each.task.tensor)!)), params.export, context);
     await assertUnchanged(run.model.checkpoint);
     return { ...figures, ...(exported ? { export: exported } : {}), layers, ...(kept.length > 0 ? { kept } : {}), ...sizes(distinct), calibration, notes: [...new Set(notes)], seconds: (performance.now() - started) / 1000 };
   }),

@@ -183,8 +183,13 @@ export class AnalysisService {
     throw new UserError(measurements.state === 'failed' ? measurements.message : measurements.state === 'none' ? `nothing to measure: ${measurements.reason}` : 'still measuring');
   }
 
-  /** The model as a graph of operators, as far as the source can be followed. */
-  trace(analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
+  /** The model as a graph of operators, as far as the source can be followed. That of an ONNX file is the file's own. */
+  async trace(analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
+    if (analysis.graph) {
+      if (options.inputs) throw new UserError(`${analysis.source} says itself which inputs it takes; inputs are named for models in source`);
+      const { graph, link } = analysis;
+      return { graph, inputs: graph.inputs.map(({ name, type, shape }) => ({ name, type, shape })), reached: (link?.layers ?? []).map((layer) => layer.modulePath ?? layer.path), stopped: null, assumptions: [] };
+    }
     return traceAnalysis(this.options.python, analysis, options);
   }
 

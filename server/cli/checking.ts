@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isPublished } from '../analysis/families';
 import type { ModelAnalysis } from '../analysis/model-analysis';
+import { isOnnx } from '../analysis/onnx-model';
 import type { AnalysisService } from '../analysis/service';
 import { messageOf, UserError } from '../analysis/user-error';
 import type { SourceSpan } from '../python/module-tree';
@@ -106,7 +107,8 @@ async function placed(analysis: ModelAnalysis, findings: readonly Finding[]): Pr
   const commentsOf = async (file: string): Promise<Suppressions> => {
     const known = comments.get(file);
     if (known) return known;
-    const made = suppressions(await readFile(file, 'utf8').catch(() => ''));
+    // An ONNX model has no comments, and may be gigabytes.
+    const made = suppressions(isOnnx(file) ? '' : await readFile(file, 'utf8').catch(() => ''));
     comments.set(file, made);
     return made;
   };

@@ -17,7 +17,7 @@ export const quantize: Verb = {
       { name: 'layer', value: 'PATH', help: 'only this layer, or everything below this path; may be repeated', repeated: true },
       { name: 'method', value: 'M', help: 'PTQ method, in place of the recipe\'s (rtn); "bitlens methods" lists them' },
       { name: 'layout', value: 'L', help: 'ordinary tensors of the stored dtype, or packed integers with scales as compressed-tensors, GPTQ or AWQ store them', choices: LAYOUTS },
-      { name: 'out', value: 'FILE', help: 'safetensors file to write' }],
+      { name: 'out', value: 'FILE', help: 'safetensors file to write; of an ONNX model also FILE.onnx' }],
     notes: ['JSON: {layers: [{path, format, method, before, after}], bytesBefore, bytesAfter, averageBits, seconds, evidence, export: {path, bytes, verifiedTensors, sha256}}',
       'before is round-to-nearest with absmax scales in the same format; after is the method.'],
   },

@@ -23,7 +23,7 @@ export const trial: Verb = {
       { name: 'exclude', value: 'PATH', help: 'not this layer, nor anything below this path; may be repeated', repeated: true },
       { name: 'at-once', help: 'calibrate all layers on the unquantized model instead of one after another' },
       ...DATA_FLAGS, ...CALIBRATION_FLAGS,
-      { name: 'export', value: 'FILE', help: 'write the quantized model as safetensors, read back and compared' },
+      { name: 'export', value: 'FILE', help: 'write the quantized weights as safetensors, or (FILE.onnx, of an ONNX model) the whole model; read back and compared' },
       { name: 'export-layout', value: 'L', help: 'ordinary tensors of the stored dtype, or packed integers as compressed-tensors, GPTQ or AWQ store them', choices: LAYOUTS }],
     notes: ['JSON: {before: {loss, lossStderr, accuracy}, after: {loss, lossStderr, accuracy, kl, klStderr, nsr}, bytes, bytesBefore, averageBits, weights, seconds, samples, data, calibration, layers: [{path, format, method, before, after}], kept, notes, export}',
       'before and after of a layer are errors of its weight, by round-to-nearest with absmax scales and by the method; kl is the mean divergence of the model\'s output from the unquantized model\'s, in nats.'],

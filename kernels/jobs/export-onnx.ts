@@ -1,0 +1,145 @@
+/**
+ * Export of a quantized ONNX model as an ONNX model: the file as it is, byte for byte, with the dequantized weights in place of the
+ * old ones. Files of values beside the model are copied along.
+ */
+import { mkdirSync, realpathSync } from 'node:fs';
+import { unlink } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { openCheckpoint, removeUnfinished, TensorReader, type Checkpoint, type TensorLocation } from '../checkpoint';
+import { AtomicFile } from '../checkpoint/atomic-file';
+import { FileSource } from '../checkpoint/byte-source';
+import { DEFAULT_LIMITS } from '../checkpoint/limits';
+import { hasRuntime, loadRuntime } from '../run/onnx-runtime';
+import { kernelOps } from '../wasm/load';
+import { asJobError, refuseTarget } from './export';
+import { dequantizedEntry, type EntryContext } from './export-entries';
+import { JobError, type JobContext, type QuantizeParams, type QuantizeResult } from './job';
+import type { QuantizedWeight } from './quantize';
+import { filesOf } from './weights';
+
+type ExportParams = NonNullable<QuantizeParams['export']>;
+type ExportResult = NonNullable<QuantizeResult['export']>;
+
+const COPY_BYTES = 4 * 2 ** 20;
+
+export const isOnnxTarget = ({ path: file }: ExportParams): boolean => file.toLowerCase().endsWith('.onnx');
+
+/** Refuses, before anything is measured, an export as ONNX that could not be written in the end. @throws JobError */
+export function refuseOnnxTarget(checkpoint: Checkpoint, params: ExportParams, tensors: Iterable<string>): void {
+  refuseTarget(checkpoint, params.path);
+  if (checkpoint.format !== 'onnx') throw new JobError(`${checkpoint.path} is no ONNX model, so that the result cannot be written as one; export safetensors, and make an ONNX model of it with "bitlens trace --onnx"`);
+  if (params.layout !== 'dequantized') throw new JobError(`an ONNX model is exported with dequantized weights; the layout ${params.layout} is for safetensors`);
+  const byName = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
+  for (const name of tensors) {
+    const tensor = byName.get(name);
+    if (!tensor || tensor.encoding || !tensor.data || tensor.data.packed) throw new JobError(`${name} is not stored as plain values in ${path.basename(checkpoint.path)}, so that no others can stand in their place; export safetensors instead`);
+  }
+  placesOf(checkpoint, path.resolve(params.path));
+}
+
+/** Where each file of the model goes. @throws JobError where one is there already */
+function placesOf(checkpoint: Checkpoint, target: string): string[] {
+  const folder = path.dirname(target);
+  const from = path.dirname(checkpoint.files[0]!.path);
+  return checkpoint.files.map((file, index) => {
+    if (index === 0) return target;
+    const place = path.join(folder, path.relative(from, file.path));
+    if (realpathSync(folder) === realpathSync(from)) throw new JobError(`${path.basename(checkpoint.path)} keeps its values in ${path.basename(file.path)} beside it, under a name that the copy would have too; export into another folder`);
+    if (existsSync(place)) throw new JobError(`${place} is there already, and would be written with the values of the exported model; export into another folder`);
+    return place;
+  });
+}
+
+/** @throws JobError when a file cannot be written or does not read back as it should. */
+export async function exportOnnx(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: JobContext): Promise<ExportResult> {
+  refuseOnnxTarget(checkpoint, params, weights.map(({ task }) => task.tensor));
+  const target = path.resolve(params.path);
+  const places = placesOf(checkpoint, target);
+  const reader = TensorReader.open(filesOf(checkpoint));
+  const total = checkpoint.files.reduce((sum, { identity }) => sum + identity.size, 0);
+  let done = 0;
+  const pause = async (bytes: number): Promise<void> => {
+    done += bytes;
+    context.progress(Math.min(done, total), total, `Writing ${path.basename(target)}`);
+    await new Promise<void>((resolve) => { setImmediate(resolve); });
+    context.throwIfCancelled();
+  };
+  const entryContext: EntryContext = { reader, ops: await kernelOps(), memoryCapBytes: context.memoryCapBytes, throwIfCancelled: () => { context.throwIfCancelled(); }, pause };
+  const written: string[] = [];
+  context.writesInto(path.dirname(target));
+  await removeUnfinished(path.dirname(target));
+  try {
+    return await asJobError(target, async () => {
+      // What the model names must be there before the model is.
+      for (const [index, place] of places.entries()) {
+        if (index === 0) continue;
+        mkdirSync(path.dirname(place), { recursive: true });
+        const file = await patched(checkpoint, index, place, weights, entryContext);
+        await file.commit();
+        written.push(place);
+      }
+      const model = await patched(checkpoint, 0, target, weights, entryContext);
+      try {
+        model.finish();
+        await verify(model.temporary, target, checkpoint, weights, entryContext);
+        const sha256 = await model.commit();
+        return { path: target, bytes: model.bytes, verifiedTensors: weights.length, sha256, ...(places.length > 1 ? { notes: [`its values are in ${places.slice(1).map((place) => path.basename(place)).join(', ')}`] } : {}) };
+      } catch (error) { model.discard(); throw error; }
+    });
+  } catch (error) {
+    for (const place of written) await unlink(place).catch(() => undefined);
+    throw error;
+  } finally { reader.close(); }
+}
+
+/** A copy of one file of the model, with the values of weights replaced. Not yet under its name. */
+async function patched(checkpoint: Checkpoint, index: number, place: string, weights: readonly QuantizedWeight[], context: EntryContext): Promise<AtomicFile> {
+  const source = new FileSource(checkpoint.files[index]!.path, DEFAULT_LIMITS.readBytes);
+  const file = new AtomicFile(place);
+  try {
+    const inside = weights.map((weight) => ({ weight, data: weight.weight.tensor.data as TensorLocation })).filter(({ data }) => data.file === index).sort((a, b) => a.data.offset - b.data.offset);
+    const copyTo = async (end: number): Promise<void> => {
+      while (file.bytes < end) {
+        const piece = source.read(file.bytes, Math.min(COPY_BYTES, end - file.bytes));
+        file.write(piece);
+        await context.pause(piece.length);
+      }
+    };
+    for (const { weight, data } of inside) {
+      await copyTo(data.offset);
+      if (file.bytes !== data.offset) throw new JobError(`${weight.task.tensor} shares its bytes with another tensor; export safetensors instead`);
+      await dequantizedEntry(weight.task.tensor, weight, context).write((chunk) => { file.write(chunk); });
+    }
+    await copyTo(source.size);
+    return file;
+  } catch (error) {
+    file.discard();
+    throw error;
+  } finally { source.close(); }
+}
+
+/** Opens the copy as any reader would, compares every weight with what the trial judged, and lets onnxruntime load it where it is there. */
+async function verify(file: string, target: string, original: Checkpoint, weights: readonly QuantizedWeight[], context: EntryContext): Promise<void> {
+  const copy = await openCheckpoint(file);
+  const wrong = (name: string): never => { throw new JobError(`${target} does not read back as it was written (${name}); the disk or the memory may be failing. Try again`); };
+  if (copy.tensors.length !== original.tensors.length) wrong('number of tensors');
+  const byName = new Map(copy.tensors.map((tensor) => [tensor.name, tensor]));
+  const reader = TensorReader.open(copy);
+  try {
+    for (const weight of weights) {
+      const tensor = byName.get(weight.task.tensor) ?? wrong(weight.task.tensor);
+      const each = tensor.bytes / Math.max(1, weight.weight.weights);
+      let at = 0;
+      await dequantizedEntry(weight.task.tensor, weight, context).write((chunk) => {
+        const found = new Uint8Array(chunk.length);
+        reader.readInto(tensor, at, chunk.length / each, found);
+        at += chunk.length / each;
+        if (Buffer.compare(found, chunk) !== 0) wrong(weight.task.tensor);
+      });
+    }
+  } finally { reader.close(); }
+  if (!hasRuntime()) return;
+  const session = await loadRuntime().InferenceSession.create(file, { logSeverityLevel: 3, graphOptimizationLevel: 'basic' });
+  await session.release();
+}
