@@ -11,7 +11,12 @@ const MOST_IN_BATCH = 128;
 /** Names of inputs that say which tokens count: all of them do. */
 const MASK = /mask/i;
 /** Names of whole-number inputs that are zero unless one says otherwise. */
-const ZERO = /token_type|segment|position_offset|start_pos|past|offset/i;
+const ZERO = /token_type|segment|position_offset|start_pos|past|offset|use_cache/i;
+/** Names of inputs that number the tokens from 0. */
+const POSITIONS = /^(?:position_ids|positions?|cache_position)$/i;
+/** Free dimensions that count tokens: those before the data, of which there are none, and all together. */
+const PAST = /past|cache/i;
+const TOTAL = /total|\+/i;
 
 export class Feed {
   /** Samples of one batch. */
@@ -46,7 +51,7 @@ export class Feed {
     const samples = this.dataset.inputs(filled);
     const [first, ...others] = this.graph.inputs;
     const main = asType(samples, first!);
-    return new Map([[first!.name, main], ...others.map((input) => [input.name, otherInput(input, main)] as const)]);
+    return new Map([[first!.name, main], ...others.map((input) => [input.name, otherInput(input, main, first!)] as const)]);
   }
 }
 
@@ -57,15 +62,30 @@ function asType(array: NamedArray, input: GraphValue): NamedArray {
   throw new Error(`the model takes ${input.type} as ${JSON.stringify(input.name)}, and the samples are ${array.type}`);
 }
 
-/** Inputs beside the data: masks let everything through, types of tokens are zero. */
-function otherInput(input: GraphValue, first: NamedArray): NamedArray {
-  const shape = input.shape.map((dim, i) => (typeof dim === 'number' ? dim : first.shape[i] ?? 1));
+/** Inputs beside the data: masks let everything through, types of tokens are zero, nothing came before, positions count from 0. */
+function otherInput(input: GraphValue, first: NamedArray, main: GraphValue): NamedArray {
+  const shape = input.shape.map((dim, i) => (typeof dim === 'number' ? dim : freeSize(dim, i, first, main)));
   const count = shape.reduce((a, b) => a * b, 1);
-  const fill = MASK.test(input.name) ? 1 : ZERO.test(input.name) ? 0 : null;
+  const fill = MASK.test(input.name) ? 1 : ZERO.test(input.name) ? 0 : POSITIONS.test(input.name) && shape.length > 0 ? 'positions' : null;
   if (fill === null) throw new Error(`the model also takes ${JSON.stringify(input.name)}, for which the data has nothing; give the model a forward with one input, or a default for this one`);
-  if (input.type === 'I64') return { type: 'I64', shape, data: new BigInt64Array(count).fill(BigInt(fill)) };
-  if (input.type === 'BOOL') return { type: 'BOOL', shape, data: new Uint8Array(count).fill(fill) };
-  return { type: 'F32', shape, data: new Float32Array(count).fill(fill) };
+  const value = (i: number): number => (fill === 'positions' ? i % shape.at(-1)! : fill);
+  const values = <T>(array: { [i: number]: T; readonly length: number }, as: (number: number) => T): void => { for (let i = 0; i < array.length; i += 1) array[i] = as(value(i)); };
+  switch (input.type) {
+    case 'I64': { const data = new BigInt64Array(count); values(data, BigInt); return { type: 'I64', shape, data }; }
+    case 'I32': { const data = new Int32Array(count); values(data, Number); return { type: 'I32', shape, data }; }
+    case 'BOOL': { const data = new Uint8Array(count); values(data, Number); return { type: 'BOOL', shape, data }; }
+    case 'F32': { const data = new Float32Array(count); values(data, Number); return { type: 'F32', shape, data }; }
+    default: throw new Error(`the model also takes ${JSON.stringify(input.name)} as ${input.type}, which is not made up`);
+  }
+}
+
+/** How large a free dimension of another input is beside the data. */
+function freeSize(dim: string, position: number, first: NamedArray, main: GraphValue): number {
+  const same = main.shape.indexOf(dim);
+  if (same >= 0) return first.shape[same]!;
+  if (position > 0 && TOTAL.test(dim)) return first.shape[1] ?? 1;
+  if (position > 0 && PAST.test(dim)) return 0;
+  return first.shape[position] ?? 1;
 }
 
 /** The first `samples` of a dataset. @throws Error for none. */

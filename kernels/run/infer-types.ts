@@ -39,7 +39,7 @@ export async function withTypes(graph: Graph, checkpointPath: string): Promise<G
 async function inferred(model: OnnxModel): Promise<Map<string, GraphValue>> {
   const names = [...new Set(model.nodes.flatMap(({ outputs }) => outputs))].filter((name) => name !== '');
   const session = await loadRuntime().InferenceSession.create(
-    await encodeOnnx({ ...model, outputs: names.map((name) => ({ name })), values: [] }), { graphOptimizationLevel: 'disabled', intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false });
+    await encodeOnnx({ ...model, outputs: names.map((name) => ({ name })), values: [] }), { graphOptimizationLevel: 'disabled', intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model: ${error instanceof Error ? error.message : String(error)}`); });
   try {
     return new Map(session.outputMetadata.flatMap((value): [string, GraphValue][] => {
       const type = value.isTensor ? byRuntimeName.get(value.type) : undefined;

@@ -31,11 +31,11 @@ export async function startModel(model: OnnxModel, threads = 0): Promise<Running
   // and its extended optimizations are left out, which crash where such values are outputs beside others (1.30).
   const moving = movingValues(model);
   const folded = new Set(model.outputs.flatMap(({ name }) => (moving.has(name) ? [] : [name])));
-  const session: RuntimeSession = await runtime.InferenceSession.create(await encodeOnnx(model), { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) });
+  const session: RuntimeSession = await runtime.InferenceSession.create(await encodeOnnx(model), { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model: ${error instanceof Error ? error.message : String(error)}`); });
   return {
     async run(inputs) {
       const feeds = Object.fromEntries([...inputs].map(([name, { type, shape, data }]) => [name, new runtime.Tensor(RUNTIME_NAMES[type] ?? type, data, shape)]));
-      const results = await session.run(feeds).catch((error: unknown) => { throw beyondTable(error); });
+      const results = await session.run(feeds).catch((error: unknown) => { throw inWordsOfData(error); });
       return new Map(Object.entries(results).map(([name, tensor]) => {
         const type = (Object.keys(RUNTIME_NAMES) as OnnxType[]).find((each) => RUNTIME_NAMES[each] === tensor.type) ?? 'F32';
         const data = tensor.data as ArrayData;
@@ -46,8 +46,13 @@ export async function startModel(model: OnnxModel, threads = 0): Promise<Running
   };
 }
 
-/** A lookup beyond its table in words of the user's data; any other error as it is. */
-function beyondTable(error: unknown): unknown {
-  const found = error instanceof Error ? /indices element out of data bounds, idx=(-?\d+) must be within the inclusive range \[-?\d+,(\d+)\]/.exec(error.message) : null;
-  return found ? new Error(`the data holds the id ${found[1]}, and the model's table ends at ${found[2]}: these tokens are of another vocabulary than the model's`) : error;
+/** What goes wrong with data in words of the user's data; any other error as it is. */
+function inWordsOfData(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const beyond = /indices element out of data bounds, idx=(-?\d+) must be within the inclusive range \[-?\d+,(\d+)\]/.exec(error.message);
+  if (beyond) return new Error(`the data holds the id ${beyond[1]}, and the model's table ends at ${beyond[2]}: these tokens are of another vocabulary than the model's`);
+  const node = /Name:'([^']*)'/.exec(error.message)?.[1] ?? 'a Reshape';
+  const shapes = /cannot be reshaped to the requested shape\. Input shape:\{([\d,]*)\}, requested shape:\{([-\d,]*)\}/.exec(error.message);
+  if (shapes) return new Error(`the model does not take samples of this shape, although it calls their sizes free: ${node} makes [${shapes[1]}] into [${shapes[2]}], with sizes fixed when it was exported; export it with the sizes of the data, or give samples of its own (--sequence, --crop)`);
+  return error;
 }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { DatasetSpec, Preprocess, Task } from '../../kernels/data/data';
 import { CONFIG_JSON, familyEntry, modelFolder } from './families';
 import { JsonValue, readJsonFile } from './json-reader';
+import { isOnnx } from './onnx-file';
 import { UserError } from './user-error';
 
 export const CONFIG_NAME = 'bitlens.json';
@@ -49,6 +50,7 @@ export async function readConfig(file: string): Promise<Config> {
 /** An entry without a source, with that of its family. What the entry says goes before what config.json says. */
 async function published(entry: WrittenEntry & { readonly source?: undefined }, at: string): Promise<ModelEntry> {
   const { checkpoint } = entry;
+  if (isOnnx(checkpoint)) return { ...entry, source: checkpoint };
   const folder = await modelFolder(checkpoint) ?? await modelFolder(path.dirname(checkpoint));
   if (folder === null) throw new UserError(`${at} names no "source", and its checkpoint ${checkpoint} is no published model: neither it nor its folder holds a config.json. Name the Python file that defines the model`);
   const made = await familyEntry(folder, entry.class);

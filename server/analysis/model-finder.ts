@@ -10,7 +10,8 @@ import { discover, locateEntry, locateRecipe, openNamed, type OpenedCheckpoint }
 import type { ModelAnalysis } from './model-analysis';
 import { modelValues } from './model-values';
 import { rootsOf, type AnalysisHost, type PythonPort } from './ports';
-import { isOnnx, onnxModel, onnxTitle } from './onnx-model';
+import { isOnnx, onnxTitle } from './onnx-file';
+import { onnxModel } from './onnx-model';
 import { readRecipe } from './recipe-file';
 import { chooseRoot, type ChosenRoot } from './root-choice';
 import { UserError } from './user-error';

@@ -9,12 +9,8 @@ import { onnxLayers } from '../linking/onnx-layers';
 import type { CheckpointCache } from './checkpoint-cache';
 import type { OpenedCheckpoint } from './locate';
 import type { ModelAnalysis } from './model-analysis';
+import { onnxTitle } from './onnx-file';
 import { messageOf, UserError } from './user-error';
-
-export const isOnnx = (file: string): boolean => /\.onnx$/i.test(file);
-
-/** What the root of an ONNX model is called: it has no class. */
-export const onnxTitle = (file: string): string => path.parse(file).name;
 
 /**
  * @param weights another checkpoint to take the tensors from, by their names; null for the file's own
@@ -25,10 +21,10 @@ export async function onnxModel(cache: CheckpointCache, file: string, weights: O
   const { own, graph, notes } = await readGraph(cache, file, signal);
   const opened = weights ?? { path: file, checkpoint: own, error: null, reason: 'its own weights' };
   const checkpoint = opened.checkpoint ?? own;
-  const { link, tree, span } = onnxLayers(withDecodedWeights(graph, checkpoint), checkpoint, file, title);
+  const { link, tree, span, note } = onnxLayers(withDecodedWeights(graph, checkpoint), checkpoint, file, title);
   return {
     source: file, root: { name: title, span, reason: `an ONNX model of ${graph.nodes.length} ${graph.nodes.length === 1 ? 'operator' : 'operators'}`, alternatives: [] }, tree, link: opened.checkpoint ? link : null, graph,
-    checkpoint: opened.checkpoint, checkpointPath: opened.path, checkpointError: opened.error, checkpointReason: opened.reason, notes,
+    checkpoint: opened.checkpoint, checkpointPath: opened.path, checkpointError: opened.error, checkpointReason: opened.reason, notes: note === null ? notes : [...notes, note],
   };
 }
 

@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isPublished } from '../analysis/families';
 import type { ModelAnalysis } from '../analysis/model-analysis';
-import { isOnnx } from '../analysis/onnx-model';
+import { isOnnx } from '../analysis/onnx-file';
 import type { AnalysisService } from '../analysis/service';
 import { messageOf, UserError } from '../analysis/user-error';
 import type { SourceSpan } from '../python/module-tree';

@@ -2,7 +2,7 @@
  * Layers of an ONNX model: its weights, by the operators that apply them. There is no source: a layer is named after its weight's
  * tensor, or after the module that the exporter wrote down where it renamed the tensor.
  */
-import { FLOAT_DTYPES, type Checkpoint, type TensorInfo } from '../../kernels/checkpoint/checkpoint';
+import { elementCount, FLOAT_DTYPES, type Checkpoint, type TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { Graph, GraphNode } from '../../kernels/graph/graph';
 import { allSites } from '../../kernels/run/sites';
 import type { ModuleNode, ModuleTree, ParameterNode, SourceSpan } from '../python/module-tree';
@@ -16,7 +16,7 @@ const RECURRENT: ReadonlySet<string> = new Set(['LSTM', 'GRU', 'RNN']);
 interface Use { readonly node: GraphNode; readonly outputAxis: number; readonly input: number }
 
 /** @param file the ONNX model; layers have no other place */
-export function onnxLayers(graph: Graph, checkpoint: Checkpoint, file: string, title: string): { link: LinkResult; tree: ModuleTree; span: SourceSpan } {
+export function onnxLayers(graph: Graph, checkpoint: Checkpoint, file: string, title: string): { link: LinkResult; tree: ModuleTree; span: SourceSpan; note: string | null } {
   const span: SourceSpan = { file, startLine: 0, startColumn: 0, endLine: 0, endColumn: 0 };
   const tensors = new Map([...checkpoint.tensors, ...(checkpoint.derived ?? [])].map((tensor) => [tensor.name, tensor]));
   const uses = weightUses(graph, tensors);
@@ -58,7 +58,7 @@ export function onnxLayers(graph: Graph, checkpoint: Checkpoint, file: string, t
   const root: ModuleNode = { path: '', className: title, qualifiedName: 'onnx', kind: 'user', args: {}, span, parameters: [], children: layers.map(({ module }) => module) };
   const matched = layers.reduce((sum, layer) => sum + layer.tensors.length, 0);
   return {
-    span, tree: { root, unknowns: [], assumptions: [], files: [file] },
+    span, note: otherNote(graph, checkpoint, nameOf, uses), tree: { root, unknowns: [], assumptions: [], files: [file] },
     link: { layers, unlinkedTensors: [], missing, misshaped: [], tied: [], prefix: '', explained: 1, matched, considered: matched },
   };
 }
@@ -84,6 +84,28 @@ function weightUses(graph: Graph, tensors: ReadonlyMap<string, TensorInfo>): Map
     }
   });
   return new Map(found.sort((a, b) => a.at - b.at || a.use.input - b.use.input).map(({ tensor, use }) => [tensor, use]));
+}
+
+/** Operators that multiply with codes: their weights are no numbers that another format could stand for. */
+const OF_CODES: ReadonlySet<string> = new Set(['MatMulInteger', 'ConvInteger', 'QLinearConv', 'QLinearMatMul', 'DequantizeLinear', 'Einsum']);
+/** Smaller tensors are tables and constants. */
+const LEAST_WEIGHTS = 64;
+
+/** One sentence about weights that are no layers: those of operators which run as they are. */
+function otherNote(graph: Graph, checkpoint: Checkpoint, nameOf: ReadonlyMap<string, string>, uses: ReadonlyMap<string, Use>): string | null {
+  const sizes = new Map(checkpoint.tensors.map(({ name, shape }) => [name, shape]));
+  const found = new Map<string, string>();
+  for (const { op, domain, inputs, captures } of graph.nodes) {
+    if (!domain && !captures && !OF_CODES.has(op)) continue;
+    for (const input of [...inputs, ...captures ?? []]) {
+      const tensor = nameOf.get(input);
+      const shape = tensor === undefined ? undefined : sizes.get(tensor);
+      if (tensor !== undefined && !uses.has(tensor) && shape && shape.length >= 2 && elementCount(shape) >= LEAST_WEIGHTS) found.set(tensor, op);
+    }
+  }
+  if (found.size === 0) return null;
+  const operators = [...new Set(found.values())].slice(0, 5).map((op) => op.slice(0, 80)).join(', ');
+  return `${found.size} ${found.size === 1 ? 'weight is' : 'weights are'} applied by ${operators}, which ${found.size === 1 ? 'runs' : 'run'} as ${found.size === 1 ? 'it is' : 'they are'} stored and ${found.size === 1 ? 'is no layer' : 'are no layers'} that could be quantized`;
 }
 
 function pathOf(tensor: string, { node, input }: Use): string {
