@@ -10,7 +10,7 @@ export const typesJob: Job<'types'> = {
     try {
       return { graph: await withTypes(graph, checkpoint) };
     } catch (error) {
-      if (error instanceof Error && error.constructor === Error) throw new Error(`${checkpoint}: ${error.message}`);
+      if (error instanceof Error && error.constructor === Error) throw new Error(`${checkpoint}: ${error.message}`, { cause: error });
       throw error;
     }
   }),
