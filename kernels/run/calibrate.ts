@@ -142,7 +142,7 @@ async function inSequence(model: PreparedModel, feed: Feed, indices: readonly nu
         }
       } finally { for (const each of running ?? []) await each.close(); }
       const inputs = sums.inputs();
-      const target = inputs && correctedTarget(toMatrix(model.values(layer.tensor), layer.layout), layer.layout, inputs, sums.drift()!);
+      const target = inputs && await correctedTarget(toMatrix(model.values(layer.tensor), layer.layout), layer.layout, inputs, sums.drift()!, () => options.step((index + 1) * batches.length, planned.length * batches.length));
       await done(layer, inputs && target ? { ...inputs, target } : inputs);
     }
   } finally { await moments.close(); }

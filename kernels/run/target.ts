@@ -5,39 +5,32 @@
  */
 import type { WeightView } from '../formats/format';
 import type { LayerInputs } from '../methods/method';
-import { solveSymmetric } from '../numerics/cholesky';
+import { factorInPlace, solveFactored } from '../numerics/cholesky';
+import { Multiplier } from './multiply';
 
 /** Share of the mean energy that keeps the correction from following noise. */
 const DAMPING = 0.03;
-/** Larger layers are left as they are: the solution would take longer than it gains. */
-const MOST_WORK = 4e9;
+/** Floating-point operations beyond which a layer is left as it is (seconds on two cores): the solution would take longer than it gains. */
+const MOST_WORK = 1e11;
 
 /** Null where the correction would take too long or cannot be computed. @param drift E[(x - x') x'^T] for each group */
-export function correctedTarget(weights: Float32Array, { rows, cols }: WeightView, { groups }: LayerInputs, drift: readonly Float64Array[]): Float32Array | null {
-  if (rows * cols * cols + (groups.length * cols ** 3) / 3 > MOST_WORK) return null;
-  const out = new Float32Array(weights.length);
+export async function correctedTarget(weights: Float32Array, { rows, cols }: WeightView, { groups }: LayerInputs, drift: readonly Float64Array[], poll?: () => void): Promise<Float32Array | null> {
+  if (4 * rows * cols * cols + (groups.length * cols ** 3) / 3 > MOST_WORK) return null;
+  const out = weights.slice();
   const each = rows / groups.length;
-  for (const [g, { moment }] of groups.entries()) {
-    let trace = 0;
-    for (let i = 0; i < cols; i += 1) trace += moment[i * cols + i]!;
-    if (!(trace > 0)) { out.set(weights.subarray(g * each * cols, (g + 1) * each * cols), g * each * cols); continue; }
-    const damped = moment.slice();
-    for (let i = 0; i < cols; i += 1) damped[i * cols + i]! += (DAMPING * trace) / cols;
-    // Columns are rows of the weight: right-hand sides (W drift)^T.
-    const sides = new Float64Array(cols * each);
-    const d = drift[g]!;
-    const line = new Float64Array(cols);
-    for (let r = 0; r < each; r += 1) {
-      const from = (g * each + r) * cols;
-      line.fill(0);
-      for (let k = 0; k < cols; k += 1) {
-        const w = weights[from + k]!;
-        if (w !== 0) for (let j = 0, at = k * cols; j < cols; j += 1) line[j]! += w * d[at + j]!;
-      }
-      for (let j = 0; j < cols; j += 1) sides[j * each + r] = line[j]!;
+  return Multiplier.with(async (multiply) => {
+    for (const [g, { moment }] of groups.entries()) {
+      let trace = 0;
+      for (let i = 0; i < cols; i += 1) trace += moment[i * cols + i]!;
+      if (!(trace > 0)) continue;
+      const from = g * each * cols;
+      const own = { data: Float64Array.from(weights.subarray(from, from + each * cols)), rows: each, cols };
+      const correction = await multiply(own, { data: drift[g]!, rows: cols, cols });
+      const factor = moment.slice();
+      if (!await factorInPlace(factor, cols, (DAMPING * trace) / cols, multiply, poll)) return null;
+      await solveFactored(factor, cols, correction, each, multiply, poll);
+      for (let i = 0; i < correction.length; i += 1) out[from + i] = weights[from + i]! + correction[i]!;
     }
-    if (!solveSymmetric(damped, cols, sides, each)) return null;
-    for (let r = 0; r < each; r += 1) for (let j = 0; j < cols; j += 1) out[(g * each + r) * cols + j] = weights[(g * each + r) * cols + j]! + sides[j * each + r]!;
-  }
-  return out.every(Number.isFinite) ? out : null;
+    return out.every(Number.isFinite) ? out : null;
+  });
 }

@@ -1,13 +1,17 @@
-import { upperFactor } from '../../numerics/cholesky';
+import { factorInPlace } from '../../numerics/cholesky';
+import { cut, type Multiply } from '../../numerics/matrix';
+import { Multiplier } from '../../run/multiply';
 import type { PtqMethod } from '../method';
 import { blockScaledOnly, Grid } from './grid';
 import { importanceGrid } from './importance';
 import { importanceOf, layerProblem, leastLoss, type LayerProblem } from './layer-problem';
 
-/** Rows that are worked on together: each reads the factor once for all of them. */
+/** Rows that are rounded together: each reads the factor once for all of them. */
 const ROWS = 8;
-/** Columns between two looks at the scales where the format has no groups. */
-const RUN = 64;
+/** Columns whose errors are fed forward one by one; those of earlier ones arrive in one product. */
+const BLOCK = 128;
+/** Rows whose errors are held at once. */
+const MOST_ROWS = 1024;
 
 export type GptqScales = 'absmax' | 'mse' | 'importance';
 
@@ -35,7 +39,7 @@ export const gptq: PtqMethod = {
     const block = blockScaledOnly(format, 'gptq');
     const { scales = 'importance', actOrder = true, damping = 0.01 } = options as { scales?: GptqScales; actOrder?: boolean; damping?: number };
     const grid = startGrid(problem, block, scales, poll);
-    const rounded = errorFeedback(problem, grid, { refit: actOrder || grid.perRow <= 1 ? null : scales, actOrder, damping }, poll);
+    const rounded = await errorFeedback(problem, grid, { refit: actOrder || grid.perRow <= 1 ? null : scales, actOrder, damping }, poll);
     return leastLoss(problem, format, [grid.encode(rounded), format.encode(problem.weights, view, 'absmax')]);
   },
 };
@@ -59,88 +63,121 @@ export interface FeedbackOptions {
 }
 
 /** Rounds all weights with error feedback. @returns values on the grid */
-export function errorFeedback(problem: LayerProblem, grid: Grid, { refit, actOrder, damping }: FeedbackOptions, poll?: () => void): Float32Array {
-  const { weights, view } = problem;
-  const { rows, cols } = view;
+export function errorFeedback(problem: LayerProblem, grid: Grid, options: FeedbackOptions, poll?: () => void): Promise<Float32Array> {
+  const { weights, view: { rows, cols } } = problem;
   const out = new Float32Array(weights.length);
-  const prepared = new Map<Float64Array, { factor: Float32Array; order: Int32Array }>();
-  const groupRows = rows / problem.inputs.groups.length;
-  for (let first = 0; first < rows;) {
-    // Rows of one input group at a time, a few together.
-    const many = Math.min(ROWS, rows - first, groupRows - (first % groupRows));
-    const moment = problem.momentOf(first);
-    let ready = prepared.get(moment);
-    if (!ready) { prepared.clear(); ready = prepare(moment, cols, actOrder, damping, poll); prepared.set(moment, ready); }
-    feedRows(problem, grid, ready.factor, ready.order, refit, importanceOf(moment, cols), first, many, out, poll);
-    first += many;
-  }
-  return out;
+  const each = rows / problem.inputs.groups.length;
+  return Multiplier.with(async (multiply) => {
+    for (let group = 0; group < rows; group += each) {
+      const moment = problem.momentOf(group);
+      const ready = await prepare(moment, cols, options, multiply, poll);
+      const energy = importanceOf(moment, cols);
+      for (let first = group; first < group + each; first += MOST_ROWS) {
+        await feed(problem, grid, ready, options.refit && { rule: options.refit, energy }, first, Math.min(MOST_ROWS, group + each - first), out, multiply, poll);
+      }
+    }
+    return out;
+  });
 }
 
-/** The factor in the order of rounding, each column divided by its diagonal, stored as rows: factor[m][j] = R[j][m] / R[m][m]. */
-function prepare(moment: Float64Array, n: number, actOrder: boolean, damping: number, poll?: () => void): { factor: Float32Array; order: Int32Array } {
+/** R in the order of rounding; null where the inputs are all 0, so that nothing is to be made up for. */
+interface Prepared { readonly factor: Float64Array | null; readonly order: Int32Array }
+
+async function prepare(moment: Float64Array, n: number, { actOrder, damping }: FeedbackOptions, multiply: Multiply, poll?: () => void): Promise<Prepared> {
   const energy = Float64Array.from({ length: n }, (_, i) => moment[i * n + i]!);
   const order = Int32Array.from({ length: n }, (_, i) => i);
   if (actOrder) order.sort((a, b) => energy[b]! - energy[a]! || a - b);
-  const sorted = new Float64Array(n * n);
-  for (let i = 0; i < n; i += 1) for (let j = 0; j < n; j += 1) sorted[i * n + j] = moment[order[i]! * n + order[j]!]!;
   const mean = energy.reduce((a, b) => a + b, 0) / n;
-  if (!(mean > 0)) return { factor: new Float32Array(n * n), order };
-  let r: Float64Array | null = null;
-  for (let share = Math.max(damping, 1e-8); r === null; share *= 10) r = upperFactor(sorted, n, share * mean, poll);
-  const factor = new Float32Array(n * n);
-  for (let m = 0; m < n; m += 1) { const d = 1 / r[m * n + m]!; for (let j = 0; j < m; j += 1) factor[m * n + j] = r[j * n + m]! * d; }
-  return { factor, order };
-}
-
-function feedRows(problem: LayerProblem, grid: Grid, factor: Float32Array, order: Int32Array, refit: GptqScales | null, energy: Float64Array, first: number, many: number, out: Float32Array, poll?: () => void): void {
-  const { weights, view: { cols } } = problem;
-  // Errors of the rows, interleaved: error[j * ROWS + r].
-  const error = new Float64Array(cols * ROWS);
-  const run = refit ? grid.size : RUN;
-  const base = new Float64Array(run * ROWS);
-  const free = new Float64Array(run * ROWS);
-  for (let start = 0; start < cols; start += run) {
-    poll?.();
-    const length = Math.min(run, cols - start);
-    for (let k = 0; k < length; k += 1) dot(factor, (start + k) * cols, error, start, base, k * ROWS);
-    if (refit) {
-      // Where the weights of the group would go if none of them were rounded: what the scale has to cover.
-      for (let k = 0; k < length; k += 1) {
-        const at = (start + k) * cols + start;
-        for (let r = 0; r < many; r += 1) {
-          let shift = base[k * ROWS + r]!;
-          for (let j = 0; j < k; j += 1) shift += factor[at + j]! * free[j * ROWS + r]!;
-          free[k * ROWS + r] = -shift;
-        }
-      }
-      for (let r = 0; r < many; r += 1) {
-        const row = (first + r) * cols;
-        grid.fit(grid.block(first + r, start), length, (i) => weights[row + start + i]! - free[i * ROWS + r]!, refit === 'importance' ? (i) => energy[start + i]! : null, refit !== 'absmax');
-      }
-    }
-    for (let k = 0; k < length; k += 1) {
-      const at = (start + k) * cols + start;
-      const col = order[start + k]!;
-      for (let r = 0; r < many; r += 1) {
-        let shift = base[k * ROWS + r]!;
-        for (let j = 0; j < k; j += 1) shift += factor[at + j]! * error[(start + j) * ROWS + r]!;
-        const index = (first + r) * cols + col;
-        const value = grid.nearest(weights[index]! + shift, grid.block(first + r, col));
-        out[index] = value;
-        error[(start + k) * ROWS + r] = weights[index]! - value;
-      }
-    }
+  if (mean === 0) return { factor: null, order };
+  const factor = new Float64Array(n * n);
+  if (!Number.isFinite(mean)) throw new Error('gptq: the inputs of this layer are too large to be squared in float32 or not finite; leave this layer out or look for what overflows before it');
+  for (let share = Math.max(damping, 1e-8); ; share *= 10) {
+    for (let i = 0; i < n; i += 1) { const from = order[i]! * n; for (let j = 0; j < n; j += 1) factor[i * n + j] = moment[from + order[j]!]!; }
+    if (await factorInPlace(factor, n, share * mean, multiply, poll)) return { factor, order };
   }
 }
 
-/** sums[at + r] = sum over j < count of factor[from + j] * error[j * ROWS + r], for all rows at once. */
-function dot(factor: Float32Array, from: number, error: Float64Array, count: number, sums: Float64Array, at: number): void {
+/** What a block of columns [start, start + length) takes from errors: row k holds R_jm / R_mm for the columns j before m = start + k. */
+interface Incoming {
+  readonly start: number;
+  readonly length: number;
+  /** For columns inside the block, [length, length]. */
+  readonly inside: Float64Array;
+  /** Sums over the columns before the block, [rows, length]. */
+  readonly before: Float64Array;
+}
+
+async function feed(problem: LayerProblem, grid: Grid, { factor, order }: Prepared, refit: Refit | null, first: number, many: number, out: Float32Array, multiply: Multiply, poll?: () => void): Promise<void> {
+  const { view: { cols } } = problem;
+  // Whole groups, when their scales are found again.
+  const block = refit ? grid.size * Math.max(1, Math.floor(BLOCK / grid.size)) : BLOCK;
+  /** Errors of the columns that are rounded, [cols, many]. */
+  const errors = new Float64Array(cols * many);
+  for (let start = 0; start < cols; start += block) {
+    poll?.();
+    const length = Math.min(block, cols - start);
+    const inside = new Float64Array(length * length);
+    let before: Float64Array = new Float64Array(many * length);
+    if (factor) {
+      const above = cut(factor, cols, 0, start, start, start + length);
+      for (let k = 0; k < length; k += 1) {
+        const scale = 1 / factor[(start + k) * cols + start + k]!;
+        for (let j = 0; j < start; j += 1) above.data[j * length + k]! *= scale;
+        for (let j = 0; j < k; j += 1) inside[k * length + j] = factor[(start + j) * cols + start + k]! * scale;
+      }
+      if (start > 0) before = await multiply({ data: errors.subarray(0, start * many), rows: start, cols: many, turned: true }, above);
+    }
+    for (let row = 0; row < many; row += ROWS) roundRows(problem, grid, { start, length, inside, before }, order, refit, { first, at: row, many }, errors, out);
+  }
+}
+
+interface Refit { readonly rule: GptqScales; readonly energy: Float64Array }
+/** Up to {@link ROWS} rows from `first + at` on, of `many` that errors are held of. */
+interface RowRun { readonly first: number; readonly at: number; readonly many: number }
+
+function roundRows({ weights, view: { cols } }: LayerProblem, grid: Grid, { start, length, inside, before }: Incoming, order: Int32Array, refit: Refit | null, { first, at, many }: RowRun, errors: Float64Array, out: Float32Array): void {
+  const count = Math.min(ROWS, many - at);
+  // Errors inside the block, interleaved: own[j * ROWS + r].
+  const own = new Float64Array(length * ROWS);
+  const shift = new Float64Array(ROWS);
+  for (let k = 0; k < length; k += 1) {
+    if (refit && k % grid.size === 0) {
+      for (let r = 0; r < count; r += 1) refitGroup(weights, grid, refit, { start, length, inside, before }, k, first + at + r, at + r, cols, own, r);
+    }
+    dot(inside, k * length, own, k, shift);
+    const col = order[start + k]!;
+    for (let r = 0; r < count; r += 1) {
+      const index = (first + at + r) * cols + col;
+      const weight = weights[index]!;
+      const value = grid.nearest(weight + shift[r]! + before[(at + r) * length + k]!, grid.block(first + at + r, col));
+      out[index] = value;
+      own[k * ROWS + r] = weight - value;
+    }
+  }
+  for (let k = 0; k < length; k += 1) for (let r = 0; r < count; r += 1) errors[(start + k) * many + at + r] = own[k * ROWS + r]!;
+}
+
+/** The scale of the group that starts at column k of the block, from where its weights would go if none of them were rounded: what it has to cover. */
+function refitGroup(weights: Float32Array, grid: Grid, { rule, energy }: Refit, { start, length, inside, before }: Incoming, k: number, row: number, at: number, cols: number, own: Float64Array, r: number): void {
+  const free = new Float64Array(grid.size);
+  for (let i = 0; i < grid.size; i += 1) {
+    const from = (k + i) * length;
+    let shift = before[at * length + k + i]!;
+    for (let j = 0; j < k; j += 1) shift += inside[from + j]! * own[j * ROWS + r]!;
+    for (let j = 0; j < i; j += 1) shift -= inside[from + k + j]! * free[j]!;
+    free[i] = shift;
+  }
+  const [weight, input] = [row * cols + start + k, start + k];
+  grid.fit(grid.block(row, start + k), grid.size, (i) => weights[weight + i]! + free[i]!, rule === 'importance' ? (i) => energy[input + i]! : null, rule !== 'absmax');
+}
+
+/** sums[r] = sum over j < count of factor[from + j] * error[j * ROWS + r], for all rows at once. */
+function dot(factor: Float64Array, from: number, error: Float64Array, count: number, sums: Float64Array): void {
   let [a, b, c, d, e, f, g, h] = [0, 0, 0, 0, 0, 0, 0, 0];
   for (let j = 0, i = 0; j < count; j += 1, i += ROWS) {
     const x = factor[from + j]!;
     a += x * error[i]!; b += x * error[i + 1]!; c += x * error[i + 2]!; d += x * error[i + 3]!;
     e += x * error[i + 4]!; f += x * error[i + 5]!; g += x * error[i + 6]!; h += x * error[i + 7]!;
   }
-  sums[at] = a; sums[at + 1] = b; sums[at + 2] = c; sums[at + 3] = d; sums[at + 4] = e; sums[at + 5] = f; sums[at + 6] = g; sums[at + 7] = h;
+  sums[0] = a; sums[1] = b; sums[2] = c; sums[3] = d; sums[4] = e; sums[5] = f; sums[6] = g; sums[7] = h;
 }
