@@ -2,7 +2,7 @@
 import { cut, type Multiply } from './matrix';
 
 /** Columns that are finished together: within them the work is plain, between them it is matrix products. */
-const BLOCK = 128;
+const BLOCK = 256;
 
 /**
  * Upper triangular R with H = R R^T (the Cholesky factor counted from the last row). Row-major [n, n]; the part below the diagonal is 0.
@@ -21,7 +21,8 @@ export function upperFactor(h: Float64Array, n: number, damping: number): Float6
     const pivot = t[row + k]!;
     if (!(pivot > 0)) return null;
     const root = Math.sqrt(pivot);
-    for (let i = 0; i < k; i += 1) t[row + i]! *= 1 / root;
+    const inverse = 1 / root;
+    for (let i = 0; i < k; i += 1) t[row + i]! *= inverse;
     t[row + k] = root;
     for (let j = k - 1; j >= 0; j -= 1) {
       const factor = t[row + j]!;
@@ -42,13 +43,15 @@ export function upperFactor(h: Float64Array, n: number, damping: number): Float6
  * @returns whether H + damping I is positive definite
  */
 export async function factorInPlace(h: Float64Array, n: number, damping: number, multiply: Multiply, poll?: () => void): Promise<boolean> {
+  // The blocks after one are gathered here: rows [0, end) of columns [end, n), the most half way.
+  const room = new Float64Array(Math.ceil(n / 2) * Math.floor(n / 2));
   for (let end = n; end > 0;) {
     poll?.();
     const begin = Math.max(0, end - BLOCK);
     const size = end - begin;
     const { data: column } = cut(h, n, 0, end, begin, end);
     if (end < n) {
-      const after = cut(h, n, 0, end, end, n);
+      const after = cut(h, n, 0, end, end, n, room);
       const own = { data: after.data.subarray(begin * after.cols), rows: size, cols: after.cols, turned: true };
       const known = await multiply(after, own);
       for (let i = 0; i < column.length; i += 1) column[i]! -= known[i]!;

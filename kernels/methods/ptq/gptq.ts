@@ -167,8 +167,8 @@ function refitGroup(weights: Float32Array, grid: Grid, { rule, energy }: Refit, 
     for (let j = 0; j < i; j += 1) shift -= inside[from + k + j]! * free[j]!;
     free[i] = shift;
   }
-  const [weight, input] = [row * cols + start + k, start + k];
-  grid.fit(grid.block(row, start + k), grid.size, (i) => weights[weight + i]! + free[i]!, rule === 'importance' ? (i) => energy[input + i]! : null, rule !== 'absmax');
+  for (let i = 0; i < grid.size; i += 1) free[i]! += weights[row * cols + start + k + i]!;
+  grid.fit(grid.block(row, start + k), free, 0, grid.size, rule === 'importance' ? energy : null, start + k, rule !== 'absmax');
 }
 
 /** sums[r] = sum over j < count of factor[from + j] * error[j * ROWS + r], for all rows at once. */

@@ -9,6 +9,10 @@ export function blockScaledOnly(format: NumberFormat, method: string): BlockScal
   if (isBlockScaled(format) && format.granularity !== null) return format;
   throw new Error(`${method} chooses the code of one weight after another, which ${format.id} does not allow; use a format with a scale per tensor, channel or group (int, fp, mx, nf4...), or the method rtn`);
 }
+import type { ClipTrials, Codes, WeightedRun } from '../../numerics/clip-choice';
+import { clipChoice } from '../../wasm/clip';
+
+type Floats = Float32Array | Float64Array;
 
 export class Grid {
   readonly scales: Float32Array;
@@ -17,6 +21,7 @@ export class Grid {
   readonly size: number;
   readonly perRow: number;
   private readonly outer: Float32Array | undefined;
+  private readonly trials: ClipTrials = { scales: new Float64Array(CLIP_FRACTIONS.length), zeros: new Float64Array(CLIP_FRACTIONS.length) };
 
   /** @param weights whose scales are found by `absmax` to begin with; scales above the scales stay those */
   constructor(readonly format: BlockScaledFormat, readonly view: WeightView, weights: Float32Array) {
@@ -105,25 +110,41 @@ export class Grid {
    * Finds the scale of a block: of a fixed list of fractions of its range, the one with the least sum of squared errors, each
    * weighted with its importance. A tie goes to the larger fraction.
    *
-   * @param at index in `values` and `importance` of the block's i-th weight
+   * @param values `length` of them from `at` on; their importance, if any, from `importanceAt` on
    */
-  fit(block: number, length: number, values: (i: number) => number, importance: ((i: number) => number) | null, search: boolean): void {
+  fit(block: number, values: Floats, at: number, length: number, importance: Float64Array | null, importanceAt: number, search: boolean): void {
     let [low, high] = [0, 0];
-    for (let i = 0; i < length; i += 1) { const x = values(i); if (x < low) low = x; if (x > high) high = x; }
+    for (let i = 0; i < length; i += 1) { const x = values[at + i]!; if (x < low) low = x; if (x > high) high = x; }
     this.setRange(block, low, high, 1);
     if (!search) return;
+    const { element } = this.format;
+    const best = element.kind === 'int' && importance ? this.leastOfIntegers(element, block, low, high, { values, at, length, weights: importance, weightsAt: importanceAt }) : this.leastError(block, low, high, values, at, length, importance, importanceAt);
+    this.setRange(block, low, high, CLIP_FRACTIONS[best]!);
+  }
+
+  private leastOfIntegers(element: Codes, block: number, low: number, high: number, run: WeightedRun): number {
+    const { scales, zeros } = this.trials;
+    for (let c = 0; c < CLIP_FRACTIONS.length; c += 1) {
+      this.setRange(block, low, high, CLIP_FRACTIONS[c]!);
+      scales[c] = this.scales[block]!;
+      zeros[c] = this.zeroPoints?.[block] ?? 0;
+    }
+    return clipChoice(run, this.trials, element);
+  }
+
+  private leastError(block: number, low: number, high: number, values: Floats, at: number, length: number, importance: Float64Array | null, importanceAt: number): number {
     let [best, least] = [0, Infinity];
     for (let c = 0; c < CLIP_FRACTIONS.length; c += 1) {
       this.setRange(block, low, high, CLIP_FRACTIONS[c]!);
       let sum = 0;
       for (let i = 0; i < length && sum < least; i += 1) {
-        const x = values(i);
+        const x = values[at + i]!;
         const e = x - this.nearest(x, block);
-        sum += importance ? importance(i) * e * e : e * e;
+        sum += importance ? importance[importanceAt + i]! * e * e : e * e;
       }
       if (sum < least) { least = sum; best = c; }
     }
-    this.setRange(block, low, high, CLIP_FRACTIONS[best]!);
+    return best;
   }
 
   /** Weights rounded to the grid become what is stored. */

@@ -30,15 +30,17 @@ export function importanceGrid(problem: LayerProblem, format: ReturnType<typeof 
     return byMoment.get(moment)!;
   };
   if (grid.perRow === 0) {
-    grid.fit(0, weights.length, (i) => weights[i]!, (i) => of(Math.floor(i / view.cols))[i % view.cols]!, true);
+    const energy = new Float64Array(weights.length);
+    for (let row = 0; row < view.rows; row += 1) energy.set(of(row), row * view.cols);
+    grid.fit(0, weights, 0, weights.length, energy, 0, true);
     return grid;
   }
   for (let row = 0; row < view.rows; row += 1) {
     poll?.();
     const energy = of(row);
     for (let b = 0; b < grid.perRow; b += 1) {
-      const [start, col] = [row * view.cols + b * grid.size, b * grid.size];
-      grid.fit(row * grid.perRow + b, grid.size, (i) => weights[start + i]!, (i) => energy[col + i]!, true);
+      const col = b * grid.size;
+      grid.fit(row * grid.perRow + b, weights, row * view.cols + col, grid.size, energy, col, true);
     }
   }
   return grid;

@@ -5,6 +5,7 @@ export { statistics, moments, exceedances, ranges, histogram, sum } from './stat
 export { configure, codebook } from './element';
 export { blockErrors, pieceErrors } from './errors';
 export { affineSearch, symmetricSearch, foundMinimum } from './search';
+export { clipChoice } from './clip';
 
 /** First free address. */
 export function heapBase(): usize {
