@@ -15,8 +15,15 @@ const CHUNK = 1 << 20;
  * @throws Error naming the tensor that the checkpoint does not have, or has in another size or type than the graph says.
  */
 export function resolveGraph(graph: Graph, checkpoint: Checkpoint | null, reader: TensorReader | null): OnnxModel {
-  const byName = new Map([...(checkpoint?.tensors ?? []), ...(checkpoint?.derived ?? [])].map((tensor) => [tensor.name, tensor]));
-  return { ...graph, initializers: graph.initializers.map((initializer) => resolveInitializer(initializer, byName, reader)) };
+  const stored = new Map((checkpoint?.tensors ?? []).map((tensor) => [tensor.name, tensor]));
+  const byName = new Map([...stored, ...(checkpoint?.derived ?? []).map((tensor) => [tensor.name, tensor] as const)]);
+  return { ...graph, initializers: graph.initializers.map((initializer) => resolveInitializer(initializer, isStored(initializer, stored) ? stored : byName, reader)) };
+}
+
+/** Codes and the weight that they are decoded to may have one name: the graph's type says which is meant. */
+function isStored({ type, shape, data }: GraphInitializer, stored: ReadonlyMap<string, TensorInfo>): boolean {
+  const tensor = 'checkpoint' in data ? stored.get(data.checkpoint) : undefined;
+  return tensor !== undefined && (tensor.dtype === type || tensor.encoding?.layout === 'packed-bits') && !FLOAT_DTYPES.has(type as TensorInfo['dtype']) && elementCount(tensor.shape) === elementCount(shape);
 }
 
 function resolveInitializer(initializer: GraphInitializer, byName: ReadonlyMap<string, TensorInfo>, reader: TensorReader | null): OnnxInitializer {

@@ -16,7 +16,7 @@ import { asJobError, refuseTarget } from './export';
 import { dequantizedEntry, type EntryContext } from './export-entries';
 import { JobError, type JobContext, type QuantizeParams, type QuantizeResult } from './job';
 import type { QuantizedWeight } from './quantize';
-import { filesOf } from './weights';
+import { filesOf, tensorsByName } from './weights';
 
 type ExportParams = NonNullable<QuantizeParams['export']>;
 type ExportResult = NonNullable<QuantizeResult['export']>;
@@ -30,7 +30,7 @@ export function refuseOnnxTarget(checkpoint: Checkpoint, params: ExportParams, t
   refuseTarget(checkpoint, params.path);
   if (checkpoint.format !== 'onnx') throw new JobError(`${checkpoint.path} is no ONNX model, so that the result cannot be written as one; export safetensors, and make an ONNX model of it with "bitlens trace --onnx"`);
   if (params.layout !== 'dequantized') throw new JobError(`an ONNX model is exported with dequantized weights; the layout ${params.layout} is for safetensors`);
-  const byName = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
+  const byName = tensorsByName(checkpoint);
   for (const name of tensors) {
     const tensor = byName.get(name);
     if (!tensor || tensor.encoding || !tensor.data || tensor.data.packed) throw new JobError(`${name} is not stored as plain values in ${path.basename(checkpoint.path)}, so that no others can stand in their place; export safetensors instead`);

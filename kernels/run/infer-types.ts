@@ -36,8 +36,20 @@ export async function withTypes(graph: Graph, checkpointPath: string): Promise<G
   } finally { reader.close(); }
 }
 
+/** Operators that may give a type that onnxruntime's interface for JavaScript has no name for: floats of 8 bits, integers below a byte. */
+const NARROWING: ReadonlySet<string> = new Set(['Cast', 'CastLike', 'QuantizeLinear']);
+
 async function inferred(model: OnnxModel): Promise<Map<string, GraphValue>> {
-  const names = [...new Set(model.nodes.flatMap(({ outputs }) => outputs))].filter((name) => name !== '');
+  const names = (nodes: OnnxModel['nodes']): string[] => [...new Set(nodes.flatMap(({ outputs }) => outputs))].filter((name) => name !== '');
+  try {
+    return await typesOf(model, names(model.nodes));
+  } catch (error) {
+    if (!(error instanceof Error && /Unsupported data type/.test(error.message))) throw error;
+    return typesOf(model, names(model.nodes.filter(({ op }) => !NARROWING.has(op))));
+  }
+}
+
+async function typesOf(model: OnnxModel, names: readonly string[]): Promise<Map<string, GraphValue>> {
   const session = await loadRuntime().InferenceSession.create(
     await encodeOnnx({ ...model, outputs: names.map((name) => ({ name })), values: [] }), { graphOptimizationLevel: 'disabled', intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model: ${error instanceof Error ? error.message : String(error)}`); });
   try {

@@ -21,9 +21,12 @@ export async function onnxModel(cache: CheckpointCache, file: string, weights: O
   const { own, graph, notes } = await readGraph(cache, file, signal);
   const opened = weights ?? { path: file, checkpoint: own, error: null, reason: 'its own weights' };
   const checkpoint = opened.checkpoint ?? own;
-  const { link, tree, span, note } = onnxLayers(withDecodedWeights(graph, checkpoint), checkpoint, file, title);
+  const decoded = withDecodedWeights(graph, own);
+  const { link, tree, span, note } = onnxLayers(decoded, checkpoint, file, title);
   return {
-    source: file, root: { name: title, span, reason: `an ONNX model of ${graph.nodes.length} ${graph.nodes.length === 1 ? 'operator' : 'operators'}`, alternatives: [] }, tree, link: opened.checkpoint ? link : null, graph,
+    source: file, root: { name: title, span, reason: `an ONNX model of ${graph.nodes.length} ${graph.nodes.length === 1 ? 'operator' : 'operators'}`, alternatives: [] }, tree, link: opened.checkpoint ? link : null,
+    // Other weights are those of layers, not the codes that this file has in their place.
+    graph: weights ? decoded : graph,
     checkpoint: opened.checkpoint, checkpointPath: opened.path, checkpointError: opened.error, checkpointReason: opened.reason, notes: note === null ? notes : [...notes, note],
   };
 }

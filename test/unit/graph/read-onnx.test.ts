@@ -130,8 +130,8 @@ test('quantized weights can be put in as the values they stand for: DequantizeLi
   )));
   const packed = Buffer.from(Uint8Array.from({ length: 32 }, (_, i) => (i * 37) & 255));
   const nBits = written(t, model(graphOf(
-    node('MatMulNBits', ['x', 'lin_Q4', 'lin_s', '', '', 'bias'], ['y'], block(7, 'com.microsoft'), intAttribute('K', 32), intAttribute('N', 2), intAttribute('bits', 4), intAttribute('block_size', 32)),
-    initializer('lin_Q4', UINT8, [2, 1, 16], packed), initializer('lin_s', FLOAT, [2], floats(0.5, -0.25)), initializer('bias', FLOAT, [2], floats(1, 2)), input('x', ['n', 32]), output('y'),
+    node('MatMulNBits', ['x', 'lin', 'lin_s', '', '', 'bias'], ['y'], block(7, 'com.microsoft'), intAttribute('K', 32), intAttribute('N', 2), intAttribute('bits', 4), intAttribute('block_size', 32)),
+    initializer('lin', UINT8, [2, 1, 16], packed), initializer('lin_s', FLOAT, [2], floats(0.5, -0.25)), initializer('bias', FLOAT, [2], floats(1, 2)), input('x', ['n', 32]), output('y'),
   ), block(8, block(1, 'com.microsoft'), int(2, 1))));
   const product = (x: NamedArray, out: number, weight: (n: number, k: number) => number, bias: (n: number) => number): number[] => Array.from({ length: 3 * out }, (_, i) => {
     const [row, n, width] = [Math.floor(i / out), i % out, x.shape[1]!];
