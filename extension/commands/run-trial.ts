@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import type { ModelTarget, Recipe, TrialRequest, TrialSummary } from '../../server/protocol';
 import type { Context } from '../context';
 import { Refusal } from '../errors';
-import { askWhereTo, folderOf, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
+import { askWhereTo, folderOf, isOnnxModel, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
 import { pickFormat, pickLayout, pickMethod, type Layout } from '../ui/picks';
 import { formatAverageBits, formatBytes, formatCount, formatJudged, oneLine } from '../ui/text';
 import { offer } from './command';
@@ -17,7 +17,7 @@ type Plan = Pick<TrialRequest, 'recipe' | 'format' | 'method'>;
  */
 export async function runTrialCommand(context: Context, args: Arguments): Promise<TrialSummary | undefined> {
   requireTrust(vscode.l10n.t('A trial'));
-  const resource = args.resource instanceof vscode.Uri ? args.resource : undefined;
+  const resource = args.resource instanceof vscode.Uri && !isOnnxModel(args.resource) ? args.resource : undefined;
   const target = resource ? await targetOfRecipe(context, resource) : targetOf(context, args);
   folderOf(target);
   const given = textOf(args, 'recipe') ?? resource?.fsPath;

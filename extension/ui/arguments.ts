@@ -26,7 +26,7 @@ export function numberOf(args: Arguments, key: string): number | undefined {
 }
 
 /**
- * The model that a command is about: the one it was called with (of the explorer, a config.json), else the one of the editor used last.
+ * The model that a command is about: the one it was called with (of the explorer, a config.json or an ONNX model), else the one of the editor used last.
  * @throws Refusal when there is none.
  */
 export function targetOf(context: Context, args: Arguments): ModelTarget {
@@ -35,7 +35,7 @@ export function targetOf(context: Context, args: Arguments): ModelTarget {
     const root = textOf(args, 'root');
     return root === undefined ? { uri } : { uri, root };
   }
-  if (args.resource instanceof vscode.Uri && isPublishedConfig(args.resource)) return { uri: args.resource.toString() };
+  if (args.resource instanceof vscode.Uri && (isPublishedConfig(args.resource) || isOnnxModel(args.resource))) return { uri: args.resource.toString() };
   const target = context.models.currentTarget;
   if (!target) {
     throw new Refusal(vscode.l10n.t('Open a Python file that defines a PyTorch model first.'),
@@ -46,6 +46,9 @@ export function targetOf(context: Context, args: Arguments): ModelTarget {
 
 /** The file that stands for a model published without code: its folder holds the weights. */
 export const isPublishedConfig = (uri: vscode.Uri): boolean => uri.scheme === 'file' && uri.path.endsWith('/config.json');
+
+/** An ONNX model says itself what it computes: the file is a model without source. */
+export const isOnnxModel = (uri: vscode.Uri): boolean => uri.scheme === 'file' && /\.onnx$/i.test(uri.path);
 
 /** Refuses what writes files or starts long work in a workspace that the user has not said to trust. */
 export function requireTrust(what: string): void {
