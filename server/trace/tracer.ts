@@ -184,7 +184,7 @@ export class Tracer implements TracePort {
     }
   }
   private run(operator: Operator, name: string, args: Arguments, site: SourceSpan): Value {
-    const made = operator.run(this, bindCall(this, name, operator.signature, args), site);
+    const made = this.taking(name, () => operator.run(this, bindCall(this, name, operator.signature, args), site));
     if (args.keywords.get('inplace') === true && made instanceof Tensor && args.positional[0] instanceof Tensor) return this.write(args.positional[0], made);
     const { keywords } = args;
     return keywords.get('out') instanceof Tensor && made instanceof Tensor ? this.write(keywords.get('out') as Tensor, made) : made;
@@ -210,7 +210,14 @@ export class Tracer implements TracePort {
     const found = cls.mro.find((each) => each.span === null && moduleNamed(each.name));
     const known = found && moduleNamed(found.name);
     if (!known) return this.strict ? this.stop(cls.lookup('forward') === undefined && cls.span ? `${cls.name} has no forward` : `the forward of ${cls.qualifiedName} is not known to the tracer`, site) : machine.unknown(`the result of running ${cls.name}`, site);
-    return known.run(this, this.moduleArguments(module), bindCall(this, cls.name, known.signature, args), module);
+    return this.taking(cls.name, () => known.run(this, this.moduleArguments(module), bindCall(this, cls.name, known.signature, args), module));
+  }
+  /** Operators are written for what they take: given a tensor of another rank, they meet dimensions that are not there. */
+  private taking<T>(what: string, work: () => T): T {
+    try { return work(); } catch (error) {
+      if (error instanceof TypeError) return this.stop(`${what} cannot take what it is given here`);
+      throw error;
+    }
   }
   /** What a module holds, by name. */
   moduleArguments(module: Instance): Bound {

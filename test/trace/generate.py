@@ -29,6 +29,7 @@ INPUTS = {
     "moe_dense": [{"float": (2, 5, 6)}], "gcn_dense": [{"float": (2, 6, 5)}], "autoencoder_tuple": [{"float": (3, 20)}], "t5_bias": [{"float": (2, 7, 8)}],
     "linear_attention": [{"float": (2, 7, 8)}], "alibi_gqa": [{"float": (2, 11, 16)}], "siamese": [{"float": (2, 1, 28, 28)}, {"float": (2, 1, 28, 28)}],
     "pointnet": [{"float": (2, 3, 128)}], "crnn": [{"float": (2, 1, 16, 24)}], "inplace_views": [{"float": (3, 6)}], "running_products": [{"float": (2, 7, 5)}], "functional_params": [{"float": (3, 4)}],
+    "star_unpack": [{"float": (2, 7, 8)}], "autograd_function": [{"float": (3, 6)}],
 }
 #: Shapes that the source does not tell.
 GIVEN = {"running_products": [["batch", "sequence", 5]], "moe_dense": [["batch", "sequence", 6]], "siamese": [["batch", 1, 28, 28], ["batch", 1, 28, 28]], "vgg_config": [["batch", 3, 32, 32]], "swin_window": [["batch", 3, 32, 32]],

@@ -77,7 +77,7 @@ export function findAttribute(machine: Machine, object: Value, name: string): Va
 /** A class attribute seen through an instance. */
 export function bindTo(machine: Machine, value: Value, self: Value, cls: PyClass): Value {
   if (value instanceof PyFunction) return value.kind === 'static' ? value : new BoundMethod(value, value.kind === 'class' ? cls : self);
-  if (value instanceof Builtin) return value.bind ? new BoundMethod(value, self) : value;
+  if (value instanceof Builtin) return value.bind ? new BoundMethod(value, value.bind === 'class' ? cls : self) : value;
   if (value instanceof PropertyValue) return value.getter === null ? null : callValue(machine, value.getter, { ...noArguments, positional: [self] }, machine.site ?? NOWHERE);
   return value;
 }
@@ -137,7 +137,7 @@ function instanceAttribute(machine: Machine, object: Instance, name: string, sea
 
 function classAttribute(machine: Machine, cls: PyClass, name: string): Value | undefined {
   const own = cls.lookup(name);
-  if (own instanceof PyFunction && own.kind === 'class') return new BoundMethod(own, cls);
+  if ((own instanceof PyFunction && own.kind === 'class') || (own instanceof Builtin && own.bind === 'class')) return new BoundMethod(own, cls);
   if (own instanceof Builtin && own.name === 'classmethod') return new BoundMethod(own, cls);
   if (own !== undefined) return own;
   if (name === '__name__' || name === '__qualname__') return cls.name;

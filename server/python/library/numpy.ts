@@ -31,7 +31,7 @@ const members: Readonly<Record<string, Value>> = {
   }),
   log2: elementwise('log2', Math.log2), log: elementwise('log', Math.log), log10: elementwise('log10', Math.log10), sqrt: elementwise('sqrt', Math.sqrt), exp: elementwise('exp', Math.exp), ceil: elementwise('ceil', Math.ceil), floor: elementwise('floor', Math.floor),
   round: elementwise('round', Math.round), abs: elementwise('abs', Math.abs), sin: elementwise('sin', Math.sin), cos: elementwise('cos', Math.cos),
-  array: tensorFunctions.get('tensor')!, asarray: tensorFunctions.get('tensor')!, ndarray: builtinTypes.bytes, pi: math.find('pi')!, inf: math.find('inf')!,
+  array: tensorFunctions.get('tensor')!, asarray: tensorFunctions.get('tensor')!, ndarray: builtinTypes.bytes, newaxis: null, pi: math.find('pi')!, inf: math.find('inf')!,
   power: builtin('power', (m, args) => binary(m, '**', args.positional[0] ?? null, args.positional[1] ?? null)),
   cumsum: builtin('cumsum', (m, args, site) => { let total = 0; const items = [...valuesOf(m, args.positional[0] ?? null).items].map(asNumber); return items.includes(undefined) ? new Tensor([items.length], site) : new Tensor([items.length], site, items.map((n) => (total += n!)), true); }),
   max: builtinNames.get('max')!, min: builtinNames.get('min')!, maximum: builtinNames.get('max')!, minimum: builtinNames.get('min')!,

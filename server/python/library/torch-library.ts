@@ -4,6 +4,7 @@ import { Builtin, Instance, PyFloat, Namespace, Opaque, PyTuple, Tensor, type Va
 } from '../values/values';
 import { asNumber, valuesOf } from '../evaluation/iteration';
 import { callValue } from '../evaluation/calls';
+import { functionClass } from './autograd';
 import { containerClasses } from './nn-containers';
 import { builtin, decorator, nameTorchFunction, transparent } from './support';
 import { tensorFunctions } from './tensors';
@@ -83,7 +84,7 @@ const known = new Map<string, Value>([
   ['torch.jit.script_if_tracing', decorator('script_if_tracing')], ['torch.jit.interface', decorator('interface')], ['torch.jit.Final', new Opaque('Final')],
   ['torch.no_grad', context('no_grad')], ['torch.inference_mode', context('inference_mode')], ['torch.enable_grad', context('enable_grad')], ['torch.autocast', context('autocast')], ['torch.cuda.amp.autocast', context('autocast')],
   ['torch.cuda.amp.custom_fwd', decorator('custom_fwd')], ['torch.cuda.amp.custom_bwd', decorator('custom_bwd')], ['torch.fx.wrap', transparent('wrap')], ['torch.library.custom_op', decorator('custom_op')],
-  ['torch.autograd.Function', nativeClass('Function', {}, [objectClass], 'torch.autograd.Function')], ['torch.__version__', '2.9.0'], ['torch.pi', new PyFloat(Math.PI)], ['torch.inf', new PyFloat(Infinity)], ['torch.nan', new PyFloat(NaN)], ['torch.e', new PyFloat(Math.E)],
+  ['torch.autograd.Function', functionClass], ['torch.autograd.function.Function', functionClass], ['torch.newaxis', null], ['torch.__version__', '2.9.0'], ['torch.pi', new PyFloat(Math.PI)], ['torch.inf', new PyFloat(Infinity)], ['torch.nan', new PyFloat(NaN)], ['torch.e', new PyFloat(Math.E)],
   ['torch.autograd.Variable', transparent('Variable')], ['torch.autograd.variable.Variable', transparent('Variable')],
   ['torch.nn.modules.utils._ntuple', ntuple(null)], ['torch.nn.modules.utils._single', ntuple(1)], ['torch.nn.modules.utils._pair', ntuple(2)], ['torch.nn.modules.utils._triple', ntuple(3)], ['torch.nn.modules.utils._quadruple', ntuple(4)],
   ['torch.nn.utils.parametrize.register_parametrization', registerParametrization], ['torch.nn.utils.parametrizations.orthogonal', orthogonal],
@@ -105,7 +106,7 @@ const members = new Map<string, Value>();
 function member(fullName: string): Value {
   const cached = members.get(fullName);
   if (cached !== undefined) return cached;
-  const made = known.get(fullName) ?? reparametrizationFunction(fullName) ?? torchClass(fullName) ?? fallback(fullName);
+  const made = known.has(fullName) ? known.get(fullName)! : reparametrizationFunction(fullName) ?? torchClass(fullName) ?? fallback(fullName);
   if (made instanceof Builtin) nameTorchFunction(made, fullName);
   members.set(fullName, made);
   return made;

@@ -77,13 +77,13 @@ export function lowerExpression(node: Node, at: Lowering): Expr {
       const object = node.childForFieldName('object');
       const name = node.childForFieldName('attribute');
       if (!object || !name || name.isMissing) return { ...where, kind: 'error' };
-      return { ...where, kind: 'attribute', object: lowerExpression(object, at), name: textOf(name, at) };
+      return outsideStar(lowerExpression(object, at), (inner) => ({ ...where, kind: 'attribute', object: inner, name: textOf(name, at) }));
     }
     case 'subscript': {
       const [object, ...index] = parts(node);
       if (!object || index.length === 0) return { ...where, kind: 'error' };
       const items = index.map((part) => lowerExpression(part, at));
-      return { ...where, kind: 'subscript', object: lowerExpression(object, at), index: items.length === 1 ? items[0]! : { ...where, kind: 'tuple', items } };
+      return outsideStar(lowerExpression(object, at), (inner) => ({ ...where, kind: 'subscript', object: inner, index: items.length === 1 ? items[0]! : { ...where, kind: 'tuple', items } }));
     }
     case 'slice': return lowerSlice(node, at, where);
     case 'call': return lowerCall(node, at, where);
@@ -141,6 +141,9 @@ export function lowerExpression(node: Node, at: Lowering): Expr {
     default: return { ...where, kind: 'error' };
   }
 }
+
+/** The grammar reads `b, n, h = *x.shape, heads` as `(*x).shape`: the star is for all that follows it. */
+const outsideStar = (object: Expr, make: (inner: Expr) => Expr): Expr => (object.kind === 'star' ? { ...object, value: make(object.value) } : make(object));
 
 /** `Optional[Config]` in an annotation is its own kind of node; keep what a subscript would be. */
 function lowerType(node: Node, at: Lowering, where: Located): Expr {

@@ -52,7 +52,8 @@ export interface Arguments {
 }
 export type NativeCall = (machine: Machine, args: Arguments, site: SourceSpan) => Value;
 /** A function of Python or a library that the interpreter implements. `bind` when it takes the instance it is found on. */
-export class Builtin { constructor(readonly name: string, readonly call: NativeCall, readonly bind = false) {} }
+/** `bind`: does it take the object that it is looked up on, or with 'class' that object's class, as its first argument? */
+export class Builtin { constructor(readonly name: string, readonly call: NativeCall, readonly bind: boolean | 'class' = false) {} }
 export class Partial { constructor(readonly callee: Value, readonly args: Arguments) {} }
 
 export interface NativeClass {
