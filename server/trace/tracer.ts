@@ -15,6 +15,7 @@ import { GraphBuilder, type Attributes, type Shaped } from './graph-builder';
 import { compareTensors, combine, negate } from './ops/arithmetic';
 import { callEinops } from './ops/einops';
 import { getItem, setItem, unbind } from './ops/indexing';
+import { effectiveParameter } from './ops/reparametrized';
 import { functionNamed, methodNamed, moduleNamed, type Operator } from './registry';
 import { MustBeFixed, TraceStop } from './stop';
 import { compareSizes, sizeArithmetic } from './sizes';
@@ -221,8 +222,9 @@ export class Tracer implements TracePort {
   }
   /** What a module holds, by name. */
   moduleArguments(module: Instance): Bound {
-    return new Bound(this, module.cls.name, (name) => [module.attributes, module.parameters, module.buffers, module.modules].map((map) => map.get(name)).find((value) => value !== undefined));
+    return new Bound(this, module.cls.name, (name) => [module.attributes, module.parameters, module.buffers, module.modules].map((map) => map.get(name)).find((value) => value !== undefined && value !== null) ?? effectiveParameter(this, module, name) ?? module.attributes.get(name) ?? module.parameters.get(name));
   }
+  derivedParameter(module: Instance, name: string): Value | undefined { return this.strict ? effectiveParameter(this, module, name) : undefined; }
   callWith(callee: Value, positional: readonly Value[], keywords: ReadonlyMap<string, Value>): Value {
     return callValue(this.machine, callee, { positional, keywords }, this.machine.site!);
   }

@@ -30,9 +30,10 @@ INPUTS = {
     "linear_attention": [{"float": (2, 7, 8)}], "alibi_gqa": [{"float": (2, 11, 16)}], "siamese": [{"float": (2, 1, 28, 28)}, {"float": (2, 1, 28, 28)}],
     "pointnet": [{"float": (2, 3, 128)}], "crnn": [{"float": (2, 1, 16, 24)}], "inplace_views": [{"float": (3, 6)}], "running_products": [{"float": (2, 7, 5)}], "functional_params": [{"float": (3, 4)}],
     "star_unpack": [{"float": (2, 7, 8)}], "autograd_function": [{"float": (3, 6)}],
+    "normed_weights": [{"float": (2, 2, 16)}],
 }
 #: Shapes that the source does not tell.
-GIVEN = {"running_products": [["batch", "sequence", 5]], "moe_dense": [["batch", "sequence", 6]], "siamese": [["batch", 1, 28, 28], ["batch", 1, 28, 28]], "vgg_config": [["batch", 3, 32, 32]], "swin_window": [["batch", 3, 32, 32]],
+GIVEN = {"normed_weights": [["batch", 2, 16]], "running_products": [["batch", "sequence", 5]], "moe_dense": [["batch", "sequence", 6]], "siamese": [["batch", 1, 28, 28], ["batch", 1, 28, 28]], "vgg_config": [["batch", 3, 32, 32]], "swin_window": [["batch", 3, 32, 32]],
          "gan_generator": [["batch", 8]], "crnn": [["batch", 1, 16, 24]], "gcn_dense": [["batch", 6, 5]], "pointnet": [["batch", 3, 128]], "esrgan_rrdb": [["batch", 3, 8, 8]]}
 SMALL = {"esrgan_rrdb": [{"float": (2, 3, 8, 8)}]}
 

@@ -108,6 +108,7 @@ function instanceAttribute(machine: Machine, object: Instance, name: string, sea
   }
   if (own !== undefined) return bindTo(machine, own, object, object.cls);
   if (name === '__class__') return object.cls;
+  if (machine.tracer && (name === 'weight' || name === 'bias')) { const derived = machine.tracer.derivedParameter(object, name); if (derived !== undefined) return derived; }
   if (name === '__dict__') return instanceDict(object);
   if (name === '_modules' || name === '_parameters' || name === '_buffers') {
     const kind = name.slice(1) as 'modules' | 'parameters' | 'buffers';
@@ -256,7 +257,7 @@ export function registrationKind(value: Value): 'parameter' | 'module' | 'attrib
   return 'attribute';
 }
 
-const NOT_MODULES = /(Tokenizer|Processor|Logger|Config|Scheduler|Optimizer|Sampler|Metric|Accuracy|Dataset|Loader|Compose|Extractor)\b|logger|getLogger|tokenizer|config/i;
+const NOT_MODULES = /(Tokenizer|Processor|Logger|Config|Scheduler|Optimizer|Sampler|Metric|Accuracy|Dataset|Loader|Compose|Extractor)\b|logger|getLogger|tokenizer|config|(^|[._])cfgs?$/i;
 /** The result of calling something outside the workspace may be a module, unless its name says otherwise. */
 function mayBeModule(value: UnknownValue): boolean {
   // Hydra's other functions give paths and configurations.

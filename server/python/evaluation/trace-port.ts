@@ -24,6 +24,8 @@ export interface TracePort {
   callModule(machine: Machine, module: Instance, args: Arguments, site: SourceSpan): Value;
   /** `forward` of a library class, as `super().forward` finds it. */
   libraryForward(module: Instance, cls: PyClass): Value | undefined;
+  /** A parameter that a module keeps as others (weight_norm's length and direction), as forward sees it. */
+  derivedParameter(module: Instance, name: string): Value | undefined;
   attribute(machine: Machine, tensor: Tensor, name: string): Value | undefined;
   item(machine: Machine, tensor: Tensor, index: Value): Value | undefined;
   setItem(machine: Machine, tensor: Tensor, index: Value, value: Value): boolean;

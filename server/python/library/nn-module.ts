@@ -65,6 +65,14 @@ const methods: Readonly<Record<string, Builtin>> = {
     return null;
   }),
   __setattr__: method('__setattr__', (m, args) => { const object = self(args.positional[0]); if (object) register(m, object, args.positional[1], args.positional[2] ?? null); return null; }),
+  // What nn.Module finds its parameters, buffers and children with, which is asked for by name too.
+  __getattr__: method('__getattr__', (m, args) => {
+    const object = self(args.positional[0]);
+    const name = argument(args, 1, 'name');
+    if (!object || typeof name !== 'string') return m.unknown('an attribute whose name is not known');
+    const own = [object.parameters, object.buffers, object.modules, object.attributes].find((map) => map.has(name));
+    return own ? own.get(name)! : m.tracer?.derivedParameter(object, name) ?? object.unknown ?? m.soft('AttributeError', `${object.cls.name} has no attribute ${name} that the source shows`);
+  }),
   modules: method('modules', (_, args) => { const object = self(args.positional[0]); return new PyList(object ? walkModules(object).map(({ module }) => module) : []); }),
   named_modules: method('named_modules', (_, args) => { const object = self(args.positional[0]); return new PyList(object ? walkModules(object).map(({ name, module }) => new PyTuple([name, module])) : []); }),
   children: method('children', (_, args) => new PyList([...self(args.positional[0])?.modules.values() ?? []].filter((value) => value !== null))),

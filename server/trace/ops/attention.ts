@@ -100,6 +100,18 @@ defineModule('MultiheadAttention', 'query, key, value, key_padding_mask=None, ne
   return new PyTuple([made.output, a.flag('average_attn_weights', true) ? reduce(g, 'ReduceMean', made.weights, [rank(g, made.weights) - 3], false) : made.weights]);
 });
 
+define('multi_head_attention_forward', 'query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p, out_proj_weight, out_proj_bias, training=True, '
+  + 'key_padding_mask=None, need_weights=True, attn_mask=None, use_separate_proj_weight=False, q_proj_weight=None, k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None, average_attn_weights=True, is_causal=False', (g, a) => {
+  if (a.flag('add_zero_attn') || a.given('static_k') || a.given('static_v')) return g.stop('multi_head_attention_forward with add_zero_attn, static_k or static_v is not traced');
+  const made = multihead(g, a.tensor('query'), a.tensor('key'), a.tensor('value'), {
+    count: a.number('num_heads'), weight: a.optional('in_proj_weight'), bias: a.optional('in_proj_bias'), biasK: a.optional('bias_k'), biasV: a.optional('bias_v'),
+    separate: a.flag('use_separate_proj_weight') ? [a.tensor('q_proj_weight'), a.tensor('k_proj_weight'), a.tensor('v_proj_weight')] : null,
+    out: { weight: a.tensor('out_proj_weight'), bias: a.optional('out_proj_bias') },
+  }, a.optional('key_padding_mask'), a.optional('attn_mask'), a.flag('is_causal') && !a.given('attn_mask'));
+  if (!a.flag('need_weights', true)) return new PyTuple([made.output, null]);
+  return new PyTuple([made.output, a.flag('average_attn_weights', true) ? reduce(g, 'ReduceMean', made.weights, [rank(g, made.weights) - 3], false) : made.weights]);
+});
+
 // ---- Transformer layers ----
 
 const child = (m: Bound, name: string): Instance => { const value = m.raw(name); if (!(value instanceof Instance)) return m.g.stop(`${name} of a Transformer layer is not known`); return value; };

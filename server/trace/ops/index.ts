@@ -15,3 +15,4 @@ import './factories';
 import './recurrent';
 import './einops';
 import './modules';
+import './third-party';

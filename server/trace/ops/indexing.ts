@@ -165,6 +165,8 @@ function replaceRegion(g: Tracer, x: Tensor, steps: readonly Step[], block: Tens
   const size = dims[at]!;
   const start = step.kind === 'select' ? (hintOf(step.index) < 0 ? plus(size, step.index) : step.index) : step.kind === 'slice' ? step.start : 0;
   const end = step.kind === 'select' ? plus(start, 1) : step.kind === 'slice' ? step.end ?? size : size;
+  // `x[-8:-0] = value` is a range of nothing.
+  if (hintOf(end) <= hintOf(start)) return x;
   const whole = { kind: 'slice' as const, axis: at, start: 0, end: null, step: 1 };
   const middle = slice(g, x, at, start, end);
   const inner = replaceRegion(g, middle, steps.map((s, i) => (i === at ? whole : s)), block, dims.map((dim, i) => (i === at ? minus(end, start) : dim)));

@@ -31,7 +31,7 @@ define('linear', 'input, weight, bias=None', (g, a) => linear(g, a.tensor('input
 defineModule('Linear NonDynamicallyQuantizableLinear LazyLinear', 'input', (g, m, a) => linear(g, a.tensor('input'), m.tensor('weight'), m.optional('bias')));
 defineModule('Conv1D', 'x', (g, m, a) => elementwise(g, 'Add', matmul(g, a.tensor('x'), m.tensor('weight')), m.tensor('bias')));
 define('matmul bmm mm dot mv inner', 'input, other', (g, a) => matmul(g, a.tensor('input'), a.tensor('other')));
-define('bmm mm', 'input, mat2', (g, a) => matmul(g, a.tensor('input'), a.tensor('mat2')));
+define('bmm mm spmm torch.sparse.mm', 'input, mat2', (g, a) => matmul(g, a.tensor('input'), a.tensor('mat2')));
 define('mv', 'input, vec', (g, a) => matmul(g, a.tensor('input'), a.tensor('vec')));
 define('outer ger', 'input, vec2', (g, a) => elementwise(g, 'Mul', unsqueeze(g, a.tensor('input'), [1]), unsqueeze(g, a.tensor('vec2'), [0])));
 define('addmm baddbmm addbmm', 'input, mat1, mat2, beta=1, alpha=1', (g, a) => {
