@@ -76,6 +76,8 @@ export interface Graph {
   readonly initializers: readonly GraphInitializer[];
   /** Type and shape of what nodes give, as far as known. */
   readonly values?: readonly GraphValue[];
+  /** The ONNX file that holds exactly this model, weights and all. */
+  readonly file?: string;
   /** Operators that the model defines itself (FunctionProto), as they were read, in base64. */
   readonly functions?: readonly string[];
 }

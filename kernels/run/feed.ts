@@ -11,7 +11,7 @@ const MOST_IN_BATCH = 128;
 /** Names of inputs that say which tokens count: all of them do. */
 const MASK = /mask/i;
 /** Names of whole-number inputs that are zero unless one says otherwise. */
-const ZERO = /token_type|segment|position_offset|start_pos|past|offset|use_cache/i;
+const ZERO = /token_type|segment|position_offset|start_pos|past|offset|use_cache|unique_id/i;
 /** Names of inputs that number the tokens from 0. */
 const POSITIONS = /^(?:position_ids|positions?|cache_position)$/i;
 /** Free dimensions that count tokens: those before the data, of which there are none, and all together. */
@@ -22,17 +22,18 @@ export class Feed {
   /** Samples of one batch. */
   readonly batch: number;
   private readonly fixed: boolean;
+  /** The input that the samples are. */
+  private readonly main: GraphValue;
 
   /**
    * @throws Error when the samples do not fit the model's first input, naming both shapes.
    */
   constructor(private readonly graph: Graph, readonly dataset: Dataset) {
-    const [first] = graph.inputs;
-    if (!first) throw new Error('the model takes no input');
     const { shape, whole } = dataset.sample;
+    const fits = ({ shape: [, ...wanted] }: GraphValue): boolean => wanted.length === shape.length && wanted.every((dim, i) => typeof dim === 'string' || dim === shape[i]);
+    const first = this.main = mainInput(graph, (input) => fits(input) && (whole || input.type === 'F32'));
     const wanted = first.shape.slice(1);
-    const fits = wanted.length === shape.length && wanted.every((dim, i) => typeof dim === 'string' || dim === shape[i]);
-    if (!fits) throw new Error(`the model takes samples of shape [${wanted.join(', ')}] as ${JSON.stringify(first.name)}, and ${dataset.title} has samples of shape [${shape.join(', ')}]`);
+    if (!fits(first)) throw new Error(`the model takes samples of shape [${wanted.join(', ')}] as ${JSON.stringify(first.name)}, and ${dataset.title} has samples of shape [${shape.join(', ')}]`);
     if (first.type === 'I64' && !whole) throw new Error(`the model takes whole numbers (token ids) as ${JSON.stringify(first.name)}, and ${dataset.title} holds fractions`);
     const lead = first.shape[0];
     this.fixed = typeof lead === 'number';
@@ -49,10 +50,17 @@ export class Feed {
   inputs(indices: readonly number[]): Map<string, NamedArray> {
     const filled = this.fixed ? [...indices, ...new Array<number>(Math.max(0, this.batch - indices.length)).fill(indices.at(-1)!)] : indices;
     const samples = this.dataset.inputs(filled);
-    const [first, ...others] = this.graph.inputs;
-    const main = asType(samples, first!);
-    return new Map([[first!.name, main], ...others.map((input) => [input.name, otherInput(input, main, first!)] as const)]);
+    const data = asType(samples, this.main);
+    return new Map(this.graph.inputs.map((input) => [input.name, input === this.main ? data : otherInput(input, data, this.main)] as const));
   }
+}
+
+/** The first input that the samples fit and whose name is not that of something beside them; else the first. @throws Error when there is none */
+function mainInput({ inputs }: Graph, fits: (input: GraphValue) => boolean): GraphValue {
+  const own = inputs.filter(({ name }) => ![MASK, ZERO, POSITIONS].some((aside) => aside.test(name)));
+  const found = own.find(fits) ?? inputs.find(fits) ?? inputs[0];
+  if (!found) throw new Error('the model takes no input');
+  return found;
 }
 
 function asType(array: NamedArray, input: GraphValue): NamedArray {

@@ -3,13 +3,18 @@ import { openCheckpoint, TensorReader, type Checkpoint, type TensorInfo } from '
 import type { Graph } from '../graph/graph';
 import { resolveGraph } from '../graph/resolve';
 import { wholeValues } from '../jobs/numbers';
-import { startModel, type NamedArray, type RunningModel } from './run-model';
+import { startFile, startModel, type NamedArray, type RunningModel } from './run-model';
+
+/** Bytes of a model that is handed over in memory. */
+const MOST_HANDED_OVER = 2 ** 30;
 
 export class PreparedModel {
   private readonly byName: ReadonlyMap<string, TensorInfo>;
+  private readonly bytes: number;
 
   private constructor(readonly graph: Graph, readonly checkpoint: Checkpoint, private readonly reader: TensorReader, private readonly threads: number) {
     this.byName = new Map([...checkpoint.tensors, ...(checkpoint.derived ?? [])].map((tensor) => [tensor.name, tensor]));
+    this.bytes = checkpoint.files.reduce((sum, { identity }) => sum + identity.size, 0);
   }
 
   /** @throws CheckpointError when the checkpoint cannot be read. */
@@ -30,6 +35,8 @@ export class PreparedModel {
    * @param replaced values, in storage order, of checkpoint tensors that differ from the checkpoint's
    */
   start(part: Graph = this.graph, replaced: ReadonlyMap<string, Float32Array> = new Map()): Promise<RunningModel> {
+    // A model that is too large to be handed over in one piece is loaded by onnxruntime itself, as long as nothing is changed.
+    if (part === this.graph && replaced.size === 0 && part.file === this.checkpoint.path && this.bytes > MOST_HANDED_OVER) return startFile(part, part.file, this.threads);
     const model = resolveGraph(part, this.checkpoint, this.reader);
     const initializers = model.initializers.map((initializer, i) => {
       const { data, type } = part.initializers[i]!;

@@ -1,5 +1,6 @@
 /** Runs a model in onnxruntime: named arrays in, named arrays out. */
 import { movingValues } from '../graph/cut';
+import type { Graph } from '../graph/graph';
 import type { OnnxType } from '../graph/onnx-types';
 import { encodeOnnx, type OnnxModel } from '../graph/write-onnx';
 import { loadRuntime, type RuntimeSession } from './onnx-runtime';
@@ -26,12 +27,19 @@ export interface RunningModel {
  * @throws JobError when onnxruntime is not there, Error when it refuses the model.
  */
 export async function startModel(model: OnnxModel, threads = 0): Promise<RunningModel> {
+  return start(model, await encodeOnnx(model), threads);
+}
+
+/** The same for a model that a file holds, which onnxruntime reads itself. */
+export const startFile = (graph: Graph, file: string, threads = 0): Promise<RunningModel> => start(graph, file, threads);
+
+async function start(model: Pick<OnnxModel, 'nodes' | 'inputs' | 'outputs'>, bytes: Uint8Array | string, threads: number): Promise<RunningModel> {
   const runtime = loadRuntime();
   // Outputs that no input's values reach: onnxruntime computes them once, in memory that goes with the session, so they are copied;
   // and its extended optimizations are left out, which crash where such values are outputs beside others (1.30).
   const moving = movingValues(model);
   const folded = new Set(model.outputs.flatMap(({ name }) => (moving.has(name) ? [] : [name])));
-  const session: RuntimeSession = await runtime.InferenceSession.create(await encodeOnnx(model), { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model: ${error instanceof Error ? error.message : String(error)}`); });
+  const session: RuntimeSession = await runtime.InferenceSession.create(bytes, { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model: ${error instanceof Error ? error.message : String(error)}`); });
   return {
     async run(inputs) {
       const feeds = Object.fromEntries([...inputs].map(([name, { type, shape, data }]) => [name, new runtime.Tensor(RUNTIME_NAMES[type] ?? type, data, shape)]));

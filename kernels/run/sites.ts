@@ -55,6 +55,15 @@ function found(graph: Graph, initializers: readonly GraphInitializer[]): Map<str
   return sites;
 }
 
+/** Operators that onnxruntime makes of several, which apply a weight as the plain one does. */
+function fusedKind({ op, domain, inputs, attributes = {} }: GraphNode, weights: { has(name: string): boolean }): SiteKind | null {
+  if (domain !== 'com.microsoft' || !weights.has(inputs[1] ?? '')) return null;
+  const turned = ['transA', 'transBatchA', 'transBatchB'].some((name) => { const flag = attributes[name]; return flag && 'int' in flag && flag.int !== 0; });
+  if (op === 'FusedConv') return 'conv';
+  // Queries, keys and values of attention are one product with the input.
+  return (op === 'FusedMatMul' || op === 'FusedGemm' || op === 'Attention') && !turned ? 'linear' : null;
+}
+
 function orderAfter({ op, attributes }: GraphNode, order: readonly number[] | null): readonly number[] | null {
   if (op === 'Identity' || op === 'Cast') return order;
   if (op !== 'Transpose' || !order) return null;
@@ -63,16 +72,17 @@ function orderAfter({ op, attributes }: GraphNode, order: readonly number[] | nu
 }
 
 /** Which dimension of the operand counts output channels; of a table, its rows. */
-function outputDimension({ op, attributes }: GraphNode, kind: SiteKind, rank: number): number {
+function outputDimension({ attributes }: GraphNode, kind: SiteKind, rank: number): number {
   if (kind === 'conv-transpose') return 1;
   if (kind !== 'linear') return 0;
   const turned = attributes?.transB;
-  return op === 'MatMul' ? rank - 1 : turned && 'int' in turned && turned.int !== 0 ? 0 : 1;
+  const across = turned && 'int' in turned && turned.int !== 0;
+  return across ? rank - 2 : rank - 1;
 }
 
 function kindOf(node: GraphNode, weights: { has(name: string): boolean }): SiteKind | null {
   const [first, second] = node.inputs;
-  if (node.domain) return null;
+  if (node.domain) return fusedKind(node, weights);
   if (node.op === 'Gather' && weights.has(first!)) return 'lookup';
   if (!weights.has(second ?? '')) return null;
   if (node.op === 'MatMul') return 'linear';

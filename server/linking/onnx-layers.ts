@@ -109,14 +109,14 @@ function otherNote(graph: Graph, checkpoint: Checkpoint, nameOf: ReadonlyMap<str
 }
 
 function pathOf(tensor: string, { node, input }: Use): string {
-  if (!ANONYMOUS.test(tensor)) return tensor.replace(/[._/]weight$/, '') || tensor;
+  if (!ANONYMOUS.test(tensor)) return tensor.replace(/^ConvBnFusion_W_/, '').replace(/[._/]weight$/, '') || tensor;
   if (node.module === '') return tensor;
   return RECURRENT.has(node.op) ? `${node.module}.${input === 1 ? 'weight_ih' : 'weight_hh'}` : node.module;
 }
 
 /** Two weights of one module are told apart by their tensors. */
 function uniquePath(path: string, tensor: string, taken: Set<string>): string {
-  const chosen = taken.has(path) ? (path === '' || taken.has(tensor) ? `${path}.${tensor}` : tensor) : path;
+  const chosen = taken.has(path) ? `${path}.${tensor}` : path;
   taken.add(chosen);
   return chosen;
 }

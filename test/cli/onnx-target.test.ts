@@ -95,12 +95,13 @@ test('a decoder with a cache starts with an empty one, and positions count from 
   await writeOnnx(file, {
     name: 'decoder', opset: 17,
     inputs: [
-      { name: 'input_ids', type: 'I64', shape: ['batch', 'sequence'] }, { name: 'attention_mask', type: 'I64', shape: ['batch', 'past_sequence + sequence'] },
+      // Not the first one is the data.
+      { name: 'segment_ids', type: 'I64', shape: ['batch', 'sequence'] }, { name: 'input_ids', type: 'I64', shape: ['batch', 'sequence'] }, { name: 'attention_mask', type: 'I64', shape: ['batch', 'past_sequence + sequence'] },
       { name: 'position_ids', type: 'I64', shape: ['batch', 'sequence'] }, { name: 'past_key_values.0.key', type: 'F32', shape: ['batch', 'past_sequence', 8] },
     ],
     outputs: [{ name: 'logits', type: 'F32', shape: ['batch', 'sequence', 30] }, { name: 'present.0.key', type: 'F32', shape: ['batch', 'total', 8] }],
     nodes: [
-      { op: 'Gather', inputs: ['wte.weight', 'input_ids'], outputs: ['e'], module: '' }, { op: 'Gather', inputs: ['wpe.weight', 'position_ids'], outputs: ['p'], module: '' }, { op: 'Add', inputs: ['e', 'p'], outputs: ['h'], module: '' },
+      { op: 'Gather', inputs: ['wte.weight', 'input_ids'], outputs: ['e'], module: '' }, { op: 'Add', inputs: ['position_ids', 'segment_ids'], outputs: ['place'], module: '' }, { op: 'Gather', inputs: ['wpe.weight', 'place'], outputs: ['p'], module: '' }, { op: 'Add', inputs: ['e', 'p'], outputs: ['h'], module: '' },
       { op: 'Concat', inputs: ['past_key_values.0.key', 'h'], outputs: ['present.0.key'], attributes: { axis: { int: 1 } }, module: '' },
       { op: 'Cast', inputs: ['attention_mask'], outputs: ['mask'], attributes: { to: { int: 1 } }, module: '' }, { op: 'Unsqueeze', inputs: ['mask', 'two'], outputs: ['mask3'], module: '' },
       // The mask must be as long as cache and tokens together.

@@ -29,7 +29,7 @@ export function withDecodedWeights(graph: Graph, checkpoint: Checkpoint): Graph 
   });
   if (made.size === 0) return graph;
   const read = new Set([...nodes.flatMap(({ inputs, captures = [] }) => [...inputs, ...captures]), ...graph.outputs.map(({ name }) => name)]);
-  return { ...graph, nodes, initializers: [...graph.initializers.filter(({ name }) => read.has(name)), ...made.values()] };
+  return { ...graph, file: undefined, nodes, initializers: [...graph.initializers.filter(({ name }) => read.has(name)), ...made.values()] };
 }
 
 /** x @ W^T + bias, the weight being [out, in]. */

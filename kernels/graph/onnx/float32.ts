@@ -24,7 +24,7 @@ export function inFloat32(graph: Graph): Graph {
   if (opaque !== null) throw new Error(`the model is in half precision and has ${opaque}, which are not converted to float32 for running; save the model in float32`);
   const value = (each: GraphValue): GraphValue => (HALF.has(each.type) ? { ...each, type: 'F32' } : each);
   return {
-    ...graph, inputs: graph.inputs.map(value), outputs: graph.outputs.map(value), nodes: graph.nodes.map(converted),
+    ...graph, file: undefined, inputs: graph.inputs.map(value), outputs: graph.outputs.map(value), nodes: graph.nodes.map(converted),
     initializers: graph.initializers.map((each) => (HALF.has(each.type) ? { ...each, type: 'F32' as const } : each)),
     ...(graph.values ? { values: graph.values.map(value) } : {}),
   };

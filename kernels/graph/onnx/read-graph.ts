@@ -75,7 +75,7 @@ class GraphReader {
     return {
       name: name === '' ? 'model' : name, opset: opset ?? SOME_OPSET, ...(opsets.size > 0 ? { domains: Object.fromEntries(opsets) } : {}),
       inputs, outputs, nodes, initializers: [...this.initializers.values()], values: this.values.filter((value) => !outputs.some((output) => output.name === value.name)),
-      ...(functions.length > 0 ? { functions } : {}),
+      ...(functions.length > 0 ? { functions } : {}), file: this.checkpoint.path,
     };
   }
 
