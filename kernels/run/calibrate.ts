@@ -56,7 +56,7 @@ interface Planned {
 export async function calibrate(model: PreparedModel, feed: Feed, indices: readonly number[], layers: readonly CalibratedLayer[], options: CalibrateOptions): Promise<void> {
   const planned = layers.map((layer): Planned => {
     const all = sitesOf(model.graph, layer.tensor);
-    const sites = all.filter(({ kind, node }) => kind !== 'lookup' && fits(layer, kind === 'linear' ? 1 : groupsOf({ kind, node } as LayerSite)));
+    const sites = all.filter(({ kind, node }) => kind !== 'lookup' && (kind === 'linear' ? isMatrix(layer) : fits(layer, groupsOf({ kind, node } as LayerSite))));
     return { layer, sites, first: all[0]?.at ?? Infinity, uses: all.length };
   }).sort((a, b) => a.first - b.first);
   for (const { layer, sites } of planned) {
@@ -67,6 +67,8 @@ export async function calibrate(model: PreparedModel, feed: Feed, indices: reado
   else await atOnce(model, feed, indices, planned, options);
 }
 
+/** Weights of several matrices see inputs of their own in each, which one moment does not tell apart. */
+const isMatrix = ({ shape }: CalibratedLayer): boolean => shape.filter((dim) => dim !== 1).length <= 2;
 /** Do the runs of output channels of the operator agree with those of the matrix? */
 const fits = ({ layout }: CalibratedLayer, groups: number): boolean => layout.rows % groups === 0;
 const momentBytes = ({ layout }: CalibratedLayer, site: LayerSite): number => groupsOf(site) * layout.cols * layout.cols * 8;

@@ -15,7 +15,7 @@ import { resolveGraph } from '../../../kernels/graph/resolve';
 import { encodeOnnx } from '../../../kernels/graph/write-onnx';
 import { Random } from '../../../kernels/numerics/random';
 import { lacksTypes, withTypes } from '../../../kernels/run/infer-types';
-import { startModel, type NamedArray } from '../../../kernels/run/run-model';
+import { startFile, startModel, type NamedArray } from '../../../kernels/run/run-model';
 import { block, fixed32, graph as graphOf, initializer, int, intAttribute, model, node, pair, tensor } from '../checkpoint/onnx-files';
 
 const [FLOAT, UINT8, INT8, INT64, HALF] = [1, 2, 3, 7, 10];
@@ -56,7 +56,8 @@ test('a graph that Bitlens wrote is read as it was: operators, attributes, modul
     initializers: [{ name: 'w', type: 'F32', shape: [2, 3], data: { checkpoint: 'w' } }, { name: 'b', type: 'F32', shape: [2], data: { checkpoint: 'b' } }],
   };
   const bytes = await encodeOnnx({ ...made, initializers: made.initializers.map((each) => ({ ...each, write: (sink) => sink(new Uint8Array(each.shape.reduce((a, b) => a * b, 4))) })) });
-  assert.deepEqual(await read(written(t, bytes)), made);
+  const file = written(t, bytes);
+  assert.deepEqual(await read(file), { ...made, file });
 });
 
 test('module paths: what exporters write into the names and metadata of nodes', () => {
@@ -81,7 +82,12 @@ test('constants are initializers, weights listed as inputs are none, and nodes a
   assert.deepEqual(graph.nodes.map(({ op }) => op), ['MatMul', 'Add']);
   assert.deepEqual(graph.inputs, [{ name: 'x', type: 'F32', shape: ['x.0', 2] }]);
   assert.deepEqual(graph.initializers.map(({ name, data }) => [name, data]), [['w', { checkpoint: 'w' }], ['c', { values: [2.5] }], ['unused', { checkpoint: 'unused' }]]);
-  assert.deepEqual(await run(file, graph, { type: 'F32', shape: [1, 2], data: Float32Array.of(1, 1) }), [6.5, 8.5]);
+  const x: NamedArray = { type: 'F32', shape: [1, 2], data: Float32Array.of(1, 1) };
+  assert.deepEqual(await run(file, graph, x), [6.5, 8.5]);
+  // Read by onnxruntime itself, as large models are.
+  const running = await startFile(graph, graph.file!);
+  assert.deepEqual([...(await running.run(new Map([['x', x]]))).get('y')!.data as Float32Array], [6.5, 8.5]);
+  await running.close();
 });
 
 test('types that the file does not give are those of onnxruntime, for every value', async (t) => {
