@@ -135,9 +135,14 @@ export interface LayerDetail {
 }
 
 export interface AllocationRequest extends ModelTarget {
-  /** Exactly one of the two. */
+  /** Size: at most one of the two. */
   readonly bits?: number;
   readonly bytes?: number;
+  /** Bit operations, and milliseconds on this machine, of one sample; each alone or beside a size. */
+  readonly bops?: number;
+  readonly latency?: number;
+  /** Kinds of layers that must share a format: `qkv`, `gate-up`, `residual`, `all`. */
+  readonly couple?: readonly string[];
   readonly metric?: string;
   readonly formats?: readonly string[];
   /** Of metrics that run the model: samples to measure layers on, and to judge recipes on. */
@@ -152,12 +157,36 @@ export interface AllocationSummary {
   readonly objective: number;
   readonly optimal: boolean;
   readonly uniform: { readonly format: string; readonly objective: number; readonly bytes: number } | null;
-  readonly layers: readonly { readonly path: string; readonly format: string; readonly bitsPerWeight: number; readonly sqnrDb: number | null }[];
+  readonly layers: readonly AllocatedLayer[];
+  /** Costs beside size, where a limit of one was given. */
+  readonly costs?: readonly AllocatedCost[];
+  /** Layers that were given one format together. */
+  readonly coupled?: readonly { readonly kind: string; readonly layers: readonly string[]; readonly by: 'graph' | 'names' }[];
   readonly note: string | null;
   readonly recipe: Recipe;
   readonly recipePath: string | null;
   /** Of allocations on metrics that run the model. */
   readonly judgement?: AllocationJudgement;
+}
+
+export interface AllocatedLayer {
+  readonly path: string;
+  readonly format: string;
+  readonly bitsPerWeight: number;
+  readonly sqnrDb: number | null;
+  /** Multiply-accumulate operations of one sample, and costs by id in their units; where a limit of a cost was given. */
+  readonly macs?: number;
+  readonly costs?: Readonly<Record<string, { readonly value: number; readonly basis: 'counted' | 'measured' | 'estimated'; readonly spread?: number; readonly operator?: string }>>;
+}
+export interface AllocatedCost {
+  readonly id: string;
+  readonly unit: string;
+  readonly value: number;
+  readonly limit: number | null;
+  /** Of the uniform recipe; null when there is none. */
+  readonly uniform: number | null;
+  /** Layers whose cost is an estimate. */
+  readonly estimated: number;
 }
 
 /** A recipe and its rivals of at most the same size, each as a whole on the same data. */
@@ -167,6 +196,8 @@ export interface AllocationJudgement {
   readonly recipes: readonly { readonly title: string; readonly loss: number | null; readonly accuracy: number | null; readonly kl: number | null; readonly nsr: number; readonly bytes: number }[];
   readonly samples: number;
   readonly data: string;
+  /** What no recipe takes more of than the allocation: size, bit operations, latency. */
+  readonly within: readonly string[];
 }
 
 export interface QuantizeLayerRequest extends ModelTarget {

@@ -2,6 +2,7 @@
 import type { ScaleRule } from '../formats/format';
 import type { DatasetSpec, Task } from '../data/data';
 import type { Graph } from '../graph/graph';
+import type { LayerCost } from '../methods/method';
 import type { ActivationStatistics } from '../run/activation-statistics';
 import type { TaskFigures } from '../run/judge';
 import type { Observed } from '../run/observed';
@@ -417,6 +418,26 @@ export interface JudgeResult {
   readonly data: string;
 }
 
+/** What layers take in formats: bit operations, latency. */
+export interface CostsParams {
+  /** With the sizes of one run: every dimension a number. */
+  readonly graph: Graph;
+  readonly weights: readonly { readonly key: string; readonly tensor: string; readonly view: { readonly rows: number; readonly cols: number } }[];
+  readonly formats: readonly string[];
+  /** Id of a cost model from the methods registry. */
+  readonly model: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+export interface CostsResult {
+  readonly unit: string;
+  readonly perUnit: number;
+  /** Costs by format id; multiply-accumulate operations of one run. */
+  readonly layers: readonly { readonly key: string; readonly macs: number; readonly formats: Readonly<Record<string, LayerCost>> }[];
+  /** Layers that the graph does not apply in a way we know: they are in no cost. */
+  readonly uncounted: readonly string[];
+  readonly seconds: number;
+}
+
 /** Every job kind with its parameters and result. */
 export interface JobTypes {
   scan: { params: ScanParams; result: ScanResult };
@@ -432,6 +453,7 @@ export interface JobTypes {
   judge: { params: JudgeParams; result: JudgeResult };
   activations: { params: ActivationsParams; result: ActivationsResult };
   types: { params: TypesParams; result: TypesResult };
+  costs: { params: CostsParams; result: CostsResult };
 }
 export type JobKind = keyof JobTypes;
 

@@ -3,6 +3,7 @@ import { activationsJob } from './activations';
 import { allocateJob } from './allocate';
 import { compareJob } from './compare';
 import { convertJob } from './convert';
+import { costsJob } from './costs';
 import { detailJob } from './detail';
 import { evaluateJob } from './evaluate';
 import type { Job, JobKind } from './job';
@@ -28,4 +29,5 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   trial: trialJob,
   judge: judgeJob,
   activations: activationsJob,
+  costs: costsJob,
 };

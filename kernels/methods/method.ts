@@ -4,6 +4,7 @@
  */
 import type { NumberFormat, Quantized, ScaleRule, WeightView } from '../formats/format';
 import type { Task } from '../data/data';
+import type { AppliedShape } from '../run/applied-shapes';
 import type { Estimate, SampleScore } from '../run/judge';
 import type { AllocateParams, AllocateResult, FormatError, WeightStatistics } from '../jobs/job';
 
@@ -91,7 +92,34 @@ export interface Allocator extends MethodBase {
   run(params: AllocateParams, throwIfCancelled: () => void): AllocateResult;
 }
 
-export type Method = PtqMethod | SensitivityMetric | MeasuredMetric | Allocator;
+/** A layer whose cost is asked for: its weight, and every place where the model applies it. */
+export interface CostedLayer { readonly view: WeightView; readonly shapes: readonly AppliedShape[] }
+export interface LayerCost {
+  /** Adds up over layers. */
+  readonly value: number;
+  /** Counted from shapes, measured on this machine, or estimated from what was measured. */
+  readonly basis: 'counted' | 'measured' | 'estimated';
+  /** What a measured value varies by: half the distance between its quartiles. */
+  readonly spread?: number;
+  /** What was run. */
+  readonly operator?: string;
+}
+export interface CostRun {
+  readonly threads: number;
+  throwIfCancelled(): void;
+  progress(done: number, total: number, message: string): void;
+}
+/** What a model takes beside bytes, layer by layer and format by format: what allocations are limited by. */
+export interface CostModel extends MethodBase {
+  readonly kind: 'cost';
+  /** What people give limits in, and how many whole numbers of `value` that is. */
+  readonly unit: string;
+  readonly perUnit: number;
+  /** @returns per layer and format, in order; values are whole numbers above or equal to 0 */
+  run(layers: readonly CostedLayer[], formats: readonly NumberFormat[], options: Readonly<Record<string, unknown>>, run: CostRun): Promise<LayerCost[][]>;
+}
+
+export type Method = CostModel | PtqMethod | SensitivityMetric | MeasuredMetric | Allocator;
 
 /** Is the metric one that runs the model? */
 export function isMeasured(metric: SensitivityMetric | MeasuredMetric): metric is MeasuredMetric {

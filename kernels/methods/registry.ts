@@ -5,7 +5,9 @@ import { knapsack } from './allocation/knapsack';
 import { logVariance } from './allocation/log-variance';
 import { random } from './allocation/random';
 import { uniform } from './allocation/uniform';
-import { isMeasured, type Allocator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from './method';
+import { bops } from './cost/bops';
+import { latency } from './cost/latency';
+import { isMeasured, type Allocator, type CostModel, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from './method';
 import { adaround } from './ptq/adaround';
 import { comq } from './ptq/comq';
 import { gptq } from './ptq/gptq';
@@ -20,7 +22,7 @@ import { weightMse } from './sensitivity/weight-mse';
 import { weightNsr } from './sensitivity/weight-nsr';
 import { weightSse } from './sensitivity/weight-sse';
 
-const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random];
+const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency];
 
 /** Short names that people type. */
 const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };
@@ -35,7 +37,7 @@ export function method(id: string): Method | undefined {
   return all.find((each) => each.id === name);
 }
 
-interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; allocation: Allocator }
+interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; allocation: Allocator; cost: CostModel }
 
 /** The method of an id and kind. @throws RangeError naming the methods of that kind. */
 export function methodOfKind<K extends keyof MethodOfKind>(kind: K, id: string): MethodOfKind[K] {

@@ -21,25 +21,26 @@ export interface RunningModel {
 }
 
 /**
- * Prepares a model for running. Memory goes back when a run ends (no arena): many small models live side by side in one process.
+ * Prepares a model for running. Memory goes back when a run ends, unless it is kept in an arena: many small models live side by side
+ * in one process.
  *
  * @param threads of one operator; 0 lets onnxruntime choose.
  * @throws JobError when onnxruntime is not there, Error when it refuses the model.
  */
-export async function startModel(model: OnnxModel, threads = 0): Promise<RunningModel> {
-  return start(model, await encodeOnnx(model), threads);
+export async function startModel(model: OnnxModel, threads = 0, { arena = false }: { readonly arena?: boolean } = {}): Promise<RunningModel> {
+  return start(model, await encodeOnnx(model), threads, arena);
 }
 
 /** The same for a model that a file holds, which onnxruntime reads itself. */
 export const startFile = (graph: Graph, file: string, threads = 0): Promise<RunningModel> => start(graph, file, threads);
 
-async function start(model: Pick<OnnxModel, 'nodes' | 'inputs' | 'outputs'>, bytes: Uint8Array | string, threads: number): Promise<RunningModel> {
+async function start(model: Pick<OnnxModel, 'nodes' | 'inputs' | 'outputs'>, bytes: Uint8Array | string, threads: number, arena = false): Promise<RunningModel> {
   const runtime = loadRuntime();
   // Outputs that no input's values reach: onnxruntime computes them once, in memory that goes with the session, so they are copied;
   // and its extended optimizations are left out, which crash where such values are outputs beside others (1.30).
   const moving = movingValues(model);
   const folded = new Set(model.outputs.flatMap(({ name }) => (moving.has(name) ? [] : [name])));
-  const session: RuntimeSession = await runtime.InferenceSession.create(bytes, { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: false, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model: ${error instanceof Error ? error.message : String(error)}`); });
+  const session: RuntimeSession = await runtime.InferenceSession.create(bytes, { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: arena, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model: ${error instanceof Error ? error.message : String(error)}`); });
   return {
     async run(inputs) {
       const feeds = Object.fromEntries([...inputs].map(([name, { type, shape, data }]) => [name, new runtime.Tensor(RUNTIME_NAMES[type] ?? type, data, shape)]));

@@ -1,12 +1,13 @@
 /**
  * Allocation on what quantizing one layer was measured to do to the model, and its judgement: the whole recipe on held-out
- * data beside uniform, first/last-high and random recipes of the same size.
+ * data beside uniform, first/last-high and random recipes that take no more.
  */
-import type { AllocateResult, JudgedRecipe, JudgeResult, SensitivityResult, WeightScan } from '../../kernels/jobs/job';
+import { JobError, type AllocateResult, type JudgedRecipe, type JudgeResult, type SensitivityResult, type WeightScan } from '../../kernels/jobs/job';
 import type { MeasuredMetric } from '../../kernels/methods/method';
 import type { Layer } from '../linking/layer';
 import type { AllocationJudgement } from '../protocol';
-import { allocate, type Allocation, type Budget, type ErrorOf } from './allocation';
+import { allocate, leastOf, limitOf, type Allocation, type Budget, type ErrorOf } from './allocation';
+import type { CostTable } from './layer-costs';
 import type { ModelAnalysis } from './model-analysis';
 import type { ModelData } from './model-data';
 import type { KernelPort, RunOptions } from './ports';
@@ -28,9 +29,10 @@ export interface MeasuredRequest {
   readonly calibrationSamples?: number;
   /** To judge recipes on; all when absent. */
   readonly samples?: number;
-  /** Either a budget or a drop: the share of the task's figure that may be lost. */
-  readonly budget: Budget | null;
-  readonly drop: number | null;
+  /** Limits; with a drop those beside what is minimized. */
+  readonly budget: Budget;
+  /** The share of the task's figure that may be lost, and what is made as small as it allows. */
+  readonly drop: { readonly share: number; readonly minimize: Minimized } | null;
 }
 export interface MeasuredAllocation {
   readonly allocation: Allocation;
@@ -40,6 +42,9 @@ export interface MeasuredAllocation {
   readonly notes: readonly string[];
 }
 
+/** What a search for a target makes smallest. */
+export type Minimized = 'size' | CostTable['id'];
+
 interface Setting {
   readonly kernel: KernelPort;
   readonly running: Running;
@@ -47,6 +52,7 @@ interface Setting {
   readonly layers: readonly Layer[];
   readonly scans: ReadonlyMap<string, WeightScan>;
   readonly groups: readonly (readonly string[])[];
+  readonly tables: readonly CostTable[];
 }
 
 /** @throws UserError without data, for a budget that cannot be met, or a target that no recipe reaches. */
@@ -58,14 +64,15 @@ export async function allocateMeasured(setting: Setting, request: MeasuredReques
   if (!calibration || !evaluation) notes.push('layers were measured and the recipe judged on the same data; name data.calibration and data.evaluation in bitlens.json to judge on data that was not chosen by');
   const sensitivity = await running.sensitivity(analysis, { data: measuring, samples: request.calibrationSamples ?? DEFAULT_SAMPLES, metric: request.metric.id, formats: request.formats, layers: setting.layers }, options);
   const errorOf = errorsOf(sensitivity);
-  const allocated = (budget: Budget): Promise<Allocation> => allocate(kernel, setting.layers, setting.scans, errorOf, request.allocator, budget, setting.groups, options);
+  const allocated = (budget: Budget): Promise<Allocation> => allocate({ ...setting, kernel, errorOf, allocator: request.allocator }, budget, options);
   const judging: ModelData = { ...request.data, evaluation: evaluation ?? calibration, calibration: null };
   const judge = (recipes: readonly { title: string; result: AllocateResult }[]): Promise<JudgeResult> =>
     running.judge(analysis, { data: judging, ...(request.samples === undefined ? {} : { samples: request.samples }), layers: setting.layers, recipes: recipes.map(({ title, result }) => ({ title, formats: formatsOf(result) })) }, options);
-  const { allocation, budget } = request.drop === null ? { allocation: await allocated(request.budget!), budget: request.budget! }
-    : await smallestWithin(request.drop, allocated, async ({ result }) => judge([{ title: `${(result.bits / weightsOf(setting)).toFixed(2)} bits`, result }]), request.data.task!);
-  if (request.drop !== null) notes.push('the size was searched on the data that the recipe is judged on');
-  const judgement = await judged(setting, allocation, judge, options);
+  const { allocation, budget } = request.drop === null ? { allocation: await allocated(request.budget), budget: request.budget }
+    : await smallestWithin(request.drop, request.budget, setting.tables, allocated, async ({ result }) => judge([{ title: `${(result.bits / weightsOf(setting)).toFixed(2)} bits`, result }]), request.data.task!);
+  if (request.drop !== null) notes.push(`the ${request.drop.minimize === 'size' ? 'size' : request.drop.minimize === 'bops' ? 'number of bit operations' : 'latency'} was searched on the data that the recipe is judged on`);
+  const { judgement, missing } = await judged(setting, allocation, budget, judge, options);
+  if (missing.length > 0) notes.push(`no recipe of these keeps the limits: ${missing.join(', ')}`);
   return { allocation, budget, sensitivity, judgement, notes };
 }
 
@@ -77,45 +84,77 @@ const errorsOf = (sensitivity: SensitivityResult): ErrorOf => {
 const formatsOf = (result: AllocateResult): Record<string, string> => Object.fromEntries(result.choice.map(({ key, format }) => [key, format]));
 const weightsOf = ({ layers, scans }: Setting): number => layers.reduce((sum, layer) => { const scan = scans.get(layer.path); return sum + (scan ? scan.view.rows * scan.view.cols : 0); }, 0);
 
-/** Recipes of at most the allocation's size, all judged on the same data. */
-async function judged(setting: Setting, { result, problem }: Allocation, judge: (recipes: readonly { title: string; result: AllocateResult }[]) => Promise<JudgeResult>, options: RunOptions): Promise<AllocationJudgement> {
-  const other = (allocator: string, seed = 0): Promise<AllocateResult> => setting.kernel.run('allocate', { ...problem, budgetBits: result.bits, allocator, options: { seed } }, options);
+/** Recipes that take no more than the allocation of what was limited, all judged on the same data. A rule that gives none is named. */
+async function judged(
+  setting: Setting, { result, problem, tables }: Allocation, budget: Budget, judge: (recipes: readonly { title: string; result: AllocateResult }[]) => Promise<JudgeResult>, options: RunOptions,
+): Promise<{ judgement: AllocationJudgement; missing: string[] }> {
+  const sized = budget.bits !== undefined || budget.bytes !== undefined;
+  const limits = tables.map((table, i) => (limitOf(budget, table) === Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : result.costs![i]!));
+  const missing: string[] = [];
   const recipes = [{ title: 'allocation', result }];
-  if (result.uniform) recipes.push({ title: `uniform ${result.uniform.format}`, result: await other('uniform') });
-  recipes.push({ title: 'first and last high', result: await other('first-last-high') });
+  const add = async (title: string, allocator: string, seed = 0): Promise<void> => {
+    try {
+      recipes.push({ title, result: await setting.kernel.run('allocate', { ...problem, budgetBits: sized ? result.bits : Number.MAX_SAFE_INTEGER, ...(tables.length > 0 ? { limits } : {}), allocator, options: { seed } }, options) });
+    } catch (error) {
+      if (!(error instanceof JobError)) throw error;
+      if (seed <= 1) missing.push(title.replace(/ 1$/, ''));
+    }
+  };
+  if (result.uniform) await add(`uniform ${result.uniform.format}`, 'uniform');
+  await add('first and last high', 'first-last-high');
   const fixed = recipes.length;
-  for (let seed = 1; seed <= RANDOM_RECIPES; seed += 1) recipes.push({ title: `random ${seed}`, result: await other('random', seed) });
+  for (let seed = 1; seed <= RANDOM_RECIPES; seed += 1) await add(`random ${seed}`, 'random', seed);
   const { baseline, recipes: found, samples, data } = await judge(recipes);
   const plain = ({ title, loss, accuracy, kl, nsr, bits }: JudgedRecipe): AllocationJudgement['recipes'][number] => ({ title, loss, accuracy, kl, nsr, bytes: Math.ceil(bits / 8) });
   const random = found.slice(fixed).map(plain);
   const mean = (of: (each: (typeof random)[number]) => number | null): number | null => (random.some((each) => of(each) === null) ? null : random.reduce((sum, each) => sum + of(each)!, 0) / random.length);
   return {
-    baseline, samples, data,
-    recipes: [...found.slice(0, fixed).map(plain), {
-      title: `random (mean of ${RANDOM_RECIPES})`, loss: mean((each) => each.loss), accuracy: mean((each) => each.accuracy), kl: mean((each) => each.kl), nsr: mean((each) => each.nsr)!, bytes: Math.round(mean((each) => each.bytes)!),
-    }],
+    missing,
+    judgement: {
+      baseline, samples, data, within: [...(sized ? ['size'] : []), ...tables.flatMap(({ id }, i) => (limits[i] === Number.MAX_SAFE_INTEGER ? [] : [id === 'bops' ? 'bit operations' : 'latency']))],
+      recipes: [...found.slice(0, fixed).map(plain), ...(random.length === 0 ? [] : [{
+        title: `random (mean of ${random.length})`, loss: mean((each) => each.loss), accuracy: mean((each) => each.accuracy), kl: mean((each) => each.kl), nsr: mean((each) => each.nsr)!, bytes: Math.round(mean((each) => each.bytes)!),
+      }])],
+    },
   };
 }
 
-/** The smallest allocation that keeps the task's figure, by bisection over sizes. @throws UserError when even the largest does not */
-async function smallestWithin(drop: number, allocated: (budget: Budget) => Promise<Allocation>, judge: (allocation: Allocation) => Promise<JudgeResult>, task: NonNullable<ModelData['task']>): Promise<{ allocation: Allocation; budget: Budget }> {
-  const everything = await allocated({ bytes: Number.MAX_SAFE_INTEGER / 16 });
+/**
+ * The allocation that keeps the task's figure and takes least of size, bit operations or latency, by bisection over that cost; the
+ * other limits hold throughout.
+ *
+ * @throws UserError when even without a limit of it the figure is not kept
+ */
+async function smallestWithin(
+  { share, minimize }: NonNullable<MeasuredRequest['drop']>, others: Budget, tables: readonly CostTable[], allocated: (budget: Budget) => Promise<Allocation>, judge: (allocation: Allocation) => Promise<JudgeResult>, task: NonNullable<ModelData['task']>,
+): Promise<{ allocation: Allocation; budget: Budget }> {
+  const at = tables.findIndex(({ id }) => id === minimize);
+  const costOf = ({ result }: Allocation): number => (at < 0 ? result.bits : result.costs![at]!);
+  const budgetOf = (cost: number): Budget => ({ ...others, ...(minimize === 'size' ? { bytes: Math.ceil(cost / 8) } : minimize === 'bops' ? { bops: Math.ceil(cost) } : { latency: (Math.ceil(cost) + 0.5) / tables[at]!.perUnit }) });
   const keeps = async (allocation: Allocation): Promise<boolean> => {
     const { baseline, recipes: [recipe] } = await judge(allocation);
-    return withinDrop(task, drop, baseline, recipe!);
+    return withinDrop(task, share, baseline, recipe!);
   };
-  if (!await keeps(everything)) throw new UserError(`no recipe of these formats keeps the target: even the largest of each layer loses more than ${(drop * 100).toPrecision(3)} %. Measure larger formats or allow more`);
-  const sizes = everything.problem.layers.reduce((sum, { choices }) => sum + Math.min(...choices.map(({ bits }) => bits)), 0);
-  let [low, best] = [sizes, everything];
-  const smallest = await allocated({ bytes: Math.ceil(sizes / 8) });
-  if (await keeps(smallest)) return { allocation: smallest, budget: { bytes: Math.ceil(smallest.result.bits / 8) } };
-  for (let step = 0; step < HALVINGS && best.result.bits > low; step += 1) {
-    const middle = await allocated({ bytes: Math.ceil((low + best.result.bits) / 16) });
-    if (middle.result.bits >= best.result.bits) break;
-    if (await keeps(middle)) best = middle;
-    else low = Math.ceil((low + best.result.bits) / 2);
+  /** Null where limits exclude each other: that is no recipe that keeps anything. */
+  const tried = async (cost: number): Promise<Allocation | null> => {
+    try { return await allocated(budgetOf(cost)); } catch (error) {
+      if (error instanceof UserError || error instanceof JobError) return null;
+      throw error;
+    }
+  };
+  const everything = await allocated(budgetOf(Number.MAX_SAFE_INTEGER / 2));
+  if (!await keeps(everything)) throw new UserError(`no recipe of these formats keeps the target: even the largest of each layer loses more than ${(share * 100).toPrecision(3)} %. Measure larger formats or allow more`);
+  let [low, best] = [leastOf(everything.problem.layers, at + 1), everything];
+  const smallest = await tried(low);
+  if (smallest && await keeps(smallest)) return { allocation: smallest, budget: budgetOf(costOf(smallest)) };
+  for (let step = 0; step < HALVINGS && costOf(best) > low; step += 1) {
+    const cost = (low + costOf(best)) / 2;
+    const middle = await tried(cost);
+    if (middle && costOf(middle) >= costOf(best)) break;
+    if (middle && await keeps(middle)) best = middle;
+    else low = Math.ceil(cost);
   }
-  return { allocation: best, budget: { bytes: Math.ceil(best.result.bits / 8) } };
+  return { allocation: best, budget: budgetOf(costOf(best)) };
 }
 
 /**

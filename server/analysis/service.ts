@@ -14,13 +14,15 @@ import type { Layer } from '../linking/layer';
 import { DEFAULT_SETTINGS, type AllocationSummary, type CheckpointDiff, type CheckpointSummary, type LayerDetail, type ModelSummary, type QuantizeLayerSummary, type ReportData, type Settings, type TensorDetail, type TrialSummary } from '../protocol';
 import { buildReport } from '../report/report-data';
 import type { Finding } from '../rules/rule';
-import { allocate, allocationSummary, recipeOf, weightErrors, type Allocation, type Budget } from './allocation';
+import { allocate, allocationSummary, checkBudget, recipeOf, weightErrors, type Allocation, type Budget } from './allocation';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
+import { coupledLayers, couplingsNamed, type CoupledGroup, type Coupling } from './coupling';
 import { diffCheckpoints } from './diff';
 import { checkpointSummary, openForUser, scannable, whyNotScanned } from './inspect';
 import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
-import { allocateMeasured } from './measured-allocation';
+import { layerCosts } from './layer-costs';
+import { allocateMeasured, type Minimized } from './measured-allocation';
 import { ownRecipe, placeOf, type MeasurementState, type ModelAnalysis } from './model-analysis';
 import { modelData, type ModelData } from './model-data';
 import { ModelFinder, type AnalyseOptions } from './model-finder';
@@ -30,9 +32,10 @@ import { ruleSettingsOf, summaryOf } from './summary';
 import { Running } from './running';
 import { judgedOf, planFormat, planRecipe, samplesText, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { traceAnalysis, type TraceOptions } from './trace';
+import type { InputSpec } from '../trace/inputs';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
-import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, measuredMetricNamed, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
+import { allocatorNamed, COSTS, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, measuredMetricNamed, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
 
 export type { AnalyseOptions } from './model-finder';
 
@@ -56,8 +59,15 @@ export interface AllocateOptions extends Budget {
   /** Samples to measure layers on, and to judge recipes on. */
   readonly calibrationSamples?: number;
   readonly samples?: number;
-  /** Instead of a budget: the smallest recipe that loses no more than this share of the task's figure. */
+  /** The recipe that takes least and loses no more than this share of the task's figure; the budget limits what is not minimized. */
   readonly drop?: number;
+  /** What `drop` makes smallest: the size when absent. */
+  readonly minimize?: Minimized;
+  /** Kinds of layers that must share a format. */
+  readonly couple?: readonly string[];
+  /** Of costs: inputs of forward with their sizes; bits of an activation. */
+  readonly inputs?: readonly InputSpec[];
+  readonly activationBits?: number;
   readonly formats?: readonly string[];
   /** Where the recipe is written; not written when absent. */
   readonly out?: string;
@@ -216,39 +226,54 @@ export class AnalysisService {
   async allocate(analysis: ModelAnalysis, request: AllocateOptions, options: RunOptions = {}): Promise<AllocationSummary> {
     const runs = request.metric !== undefined && isMeasuredMetric(request.metric);
     if (request.drop !== undefined && !runs) throw new UserError('a target is kept or not by the model\'s output, so the metric must be one that runs the model: kl, loss or model-nsr');
+    const minimized = request.minimize === undefined || request.minimize === 'size' ? request.bits ?? request.bytes : request[request.minimize];
+    if (request.drop !== undefined && minimized !== undefined) throw new UserError(`what is made as small as a target allows (${request.minimize ?? 'size'}) cannot have a budget too`);
+    if (request.drop === undefined) checkBudget(request);
+    const coupling = couplingsNamed(request.couple ?? []);
     const chosenFormats = request.formats ? userFormats(request.formats) : runs ? [...DEFAULT_FORMATS_MEASURED] : undefined;
     const { analysis: done, ready } = await this.measured(analysis, chosenFormats, options);
     const wanted = new Set(chosenFormats ?? this.formatsOf(done));
     const scans = new Map([...ready.scans].map(([key, scan]) => [key, { ...scan, formats: record(Object.entries(scan.formats).filter(([id]) => wanted.has(id))) }]));
     const layers = weightLayers(done.link!);
-    const groups = this.groupsOf(done);
+    const { groups, coupled, notes: groupNotes } = await this.groupsOf(done, layers, coupling);
     const allocator = allocatorNamed(request.allocator).id;
     const out = request.out === undefined ? null : path.resolve(request.out);
     const folder = path.dirname(out ?? ownRecipe(done));
-    const finish = async (allocation: Allocation, recipe: Recipe, notes: readonly string[] = []): Promise<AllocationSummary> => {
-      const kept = groups.length > 0 && done.recipe?.groups ? { ...recipe, groups: done.recipe.groups } : recipe;
+    const ids = COSTS.filter((id) => request[id] !== undefined || request.minimize === id);
+    const data = request.data ?? modelData(done);
+    const costs = ids.length === 0 ? null : await layerCosts(this.options.kernel, this.options.python, done, layers, scans, {
+      ids, formats: [...wanted], data, ...(request.inputs ? { inputs: request.inputs } : {}), ...(request.activationBits === undefined ? {} : { activationBits: request.activationBits }),
+    }, options);
+    const setting = { kernel: this.options.kernel, layers, scans, groups, tables: costs?.tables ?? [] };
+    const finish = async (allocation: Allocation, budget: Budget, recipe: Recipe, notes: readonly string[] = []): Promise<AllocationSummary> => {
+      const together = [...done.recipe?.groups ?? [], ...coupled.map((group) => group.layers)];
+      const kept = together.length > 0 ? { ...recipe, groups: together } : recipe;
       if (out) await writeRecipeFile(out, kept, options.signal);
-      return allocationSummary(allocation, scans, kept, out, notes);
+      return allocationSummary(allocation, scans, { recipe: kept, recipePath: out, budget, groups: coupled, costs, notes: [...groupNotes, ...costs?.notes ?? [], ...notes] });
     };
     if (!runs) {
       const metric = metricNamed(request.metric);
-      const allocation = await allocate(this.options.kernel, layers, scans, weightErrors(metric), allocator, request, groups, options);
-      return finish(allocation, recipeOf(done, allocation, metric.id, request, ready.evidence, folder));
+      const allocation = await allocate({ ...setting, errorOf: weightErrors(metric), allocator }, request, options);
+      return finish(allocation, request, recipeOf(done, allocation, metric.id, request, ready.evidence, folder));
     }
     const metric = measuredMetricNamed(request.metric!);
-    const measured = await allocateMeasured({ kernel: this.options.kernel, running: this.running, analysis: done, layers, scans, groups }, {
-      metric, formats: [...wanted], allocator, data: request.data ?? modelData(done), ...(request.samples === undefined ? {} : { samples: request.samples }), ...(request.calibrationSamples === undefined ? {} : { calibrationSamples: request.calibrationSamples }),
-      budget: request.drop === undefined ? request : null, drop: request.drop ?? null,
+    const measured = await allocateMeasured({ ...setting, running: this.running, analysis: done }, {
+      metric, formats: [...wanted], allocator, data, ...(request.samples === undefined ? {} : { samples: request.samples }), ...(request.calibrationSamples === undefined ? {} : { calibrationSamples: request.calibrationSamples }),
+      budget: budgetOf(request), drop: request.drop === undefined ? null : { share: request.drop, minimize: request.minimize ?? 'size' },
     }, options);
     const { sensitivity, allocation, budget, judgement, notes } = measured;
     const evidence = `${metric.title}: layers rounded to nearest one by one on ${samplesText(sensitivity.samples, sensitivity.data)}; recipes judged on ${samplesText(judgement.samples, judgement.data)}`;
-    return { ...await finish(allocation, recipeOf(done, allocation, metric.id, budget, evidence, folder), notes), judgement };
+    return { ...await finish(allocation, budget, recipeOf(done, allocation, metric.id, budget, evidence, folder), notes), judgement };
   }
 
-  /** Groups the user has put into the recipe, in terms of the layers that carry the weights. */
-  private groupsOf(analysis: ModelAnalysis): string[][] {
+  /** Groups the user has put into the recipe, in terms of the layers that carry the weights, and those found of the kinds asked for. */
+  private async groupsOf(analysis: ModelAnalysis, layers: readonly Layer[], kinds: readonly Coupling[]): Promise<{ groups: string[][]; coupled: readonly CoupledGroup[]; notes: readonly string[] }> {
     const carrier = new Map(analysis.link!.layers.map((layer) => [layer.path, layer.tiedTo ?? layer.path]));
-    return (analysis.recipe?.groups ?? []).map((group) => group.map((name) => carrier.get(name) ?? name));
+    const own = (analysis.recipe?.groups ?? []).map((group) => group.map((name) => carrier.get(name) ?? name));
+    if (kinds.length === 0) return { groups: own, coupled: [], notes: [] };
+    const { graph } = await this.trace(analysis);
+    const { groups, notes } = coupledLayers(layers, graph.nodes.length > 0 ? graph : null, kinds);
+    return { groups: [...own, ...groups.map((group) => [...group.layers])], coupled: groups, notes };
   }
 
   /** Puts one layer through a method and compares with round-to-nearest. Writes nothing. */
@@ -333,8 +358,8 @@ export class AnalysisService {
   }
 
   /** The allocation a report shows: the optimum of the recipe's size, else of the size of the target format everywhere. */
-  private async shownAllocation(analysis: ModelAnalysis, layers: readonly Layer[], scans: Parameters<typeof allocate>[2], formats: readonly string[], metric: ReturnType<typeof metricNamed>, options: RunOptions): Promise<{ allocation: Allocation; note: string | null; chosen: boolean }> {
-    const run = (budget: Budget | 'uniform-only') => allocate(this.options.kernel, layers, scans, weightErrors(metric), allocatorNamed().id, budget, [], options);
+  private async shownAllocation(analysis: ModelAnalysis, layers: readonly Layer[], scans: ReadonlyMap<string, WeightScan>, formats: readonly string[], metric: ReturnType<typeof metricNamed>, options: RunOptions): Promise<{ allocation: Allocation; note: string | null; chosen: boolean }> {
+    const run = (budget: Budget | 'uniform-only') => allocate({ kernel: this.options.kernel, layers, scans, errorOf: weightErrors(metric), allocator: allocatorNamed().id, groups: [], tables: [] }, budget, options);
     const sizeOf = (format: (layer: Layer) => string): number | null => layers.reduce<number | null>((sum, layer) => {
       const scan = scans.get(layer.path);
       const error = scan?.formats[format(layer)];
@@ -464,6 +489,8 @@ export class AnalysisService {
     }
   }
 }
+
+const budgetOf = ({ bits, bytes, bops, latency }: Budget): Budget => ({ ...(bits === undefined ? {} : { bits }), ...(bytes === undefined ? {} : { bytes }), ...(bops === undefined ? {} : { bops }), ...(latency === undefined ? {} : { latency }) });
 
 /** Canonical ids of formats that a user named. @throws UserError */
 export function userFormats(ids: readonly string[]): string[] {

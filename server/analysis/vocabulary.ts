@@ -1,6 +1,6 @@
 /** What this build knows by name: formats and methods, from their registries. */
 import { listedFormats, parseFormat } from '../../kernels/formats/registry';
-import { isMeasured, type Allocator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from '../../kernels/methods/method';
+import { isMeasured, type Allocator, type CostModel, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from '../../kernels/methods/method';
 import { method, methods } from '../../kernels/methods/registry';
 import type { FormatEntry, MethodEntry } from '../protocol';
 import type { RecipeVocabulary } from './recipe-file';
@@ -14,6 +14,11 @@ export const ptqMethods = (): PtqMethod[] => byKind('ptq');
 export const metrics = (): SensitivityMetric[] => byKind('sensitivity').filter((each): each is SensitivityMetric => !isMeasured(each));
 export const measuredMetrics = (): MeasuredMetric[] => byKind('sensitivity').filter((each): each is MeasuredMetric => isMeasured(each));
 export const allocators = (): Allocator[] => byKind('allocation');
+
+export const costModels = (): CostModel[] => byKind('cost');
+/** Cost models that limits can be given for. */
+export const COSTS = ['bops', 'latency'] as const;
+export type CostId = (typeof COSTS)[number];
 
 function named<T extends Method>(id: string, kind: string, list: readonly T[]): T {
   const canonical = method(id)?.id ?? id;

@@ -75,7 +75,7 @@ export function registerRequests(connection: Connection, session: Session, kerne
       work: ['measuring', 'Allocating bits'],
       run: async (p, options) => {
         const request = given({
-          bits: p.optionalNumber('bits'), bytes: p.optionalNumber('bytes'), metric: p.optionalText('metric'), formats: p.optionalTexts('formats'), out: p.optionalText('out'),
+          bits: p.optionalNumber('bits'), bytes: p.optionalNumber('bytes'), bops: p.optionalNumber('bops'), latency: p.optionalNumber('latency'), couple: p.optionalTexts('couple'), metric: p.optionalText('metric'), formats: p.optionalTexts('formats'), out: p.optionalText('out'),
           calibrationSamples: p.optionalNumber('calibrationSamples'), samples: p.optionalNumber('samples'),
         });
         const { service, analysis } = await modelFor(p, options);

@@ -19,7 +19,7 @@ export const knapsack: Allocator = {
   title: 'Exact allocation (multiple-choice knapsack)',
   source: 'Pisinger, A minimal algorithm for the multiple-choice knapsack problem, EJOR 83, 1995; limits as in Yao et al., HAWQ-V3, 2021',
   needs: 'weights',
-  catalogue: [],
+  catalogue: ['hawq-v3'],
   parameters: {},
   run(params: AllocateParams, throwIfCancelled: () => void): AllocateResult {
     const classes = choiceClasses(params);

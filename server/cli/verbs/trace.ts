@@ -1,30 +1,12 @@
 /** bitlens trace: forward as a graph of operators, without Python; with --onnx the model as a file. */
-import type { OnnxType } from '../../../kernels/graph/onnx-types';
 import type { GraphValue } from '../../../kernels/graph/graph';
 import { UserError } from '../../analysis/user-error';
 import { refuseBroken } from '../../analysis/service';
-import type { InputSpec } from '../../trace/inputs';
-import { UsageError } from '../arguments';
 import type { Verb } from '../context';
+import { INPUT, readInput } from '../input-flag';
 import { bytesText, plain, plural, table } from '../output';
 import { analyseTarget, CHECKPOINT, TARGET } from '../target';
 
-const TYPES: Readonly<Record<string, OnnxType>> = { float32: 'F32', int64: 'I64', bool: 'BOOL', f32: 'F32', i64: 'I64' };
-
-/** `x=batch,3,32,32` or `ids=batch,sequence:int64`. */
-function readInput(text: string): InputSpec {
-  const match = /^([^=]+)=([^:]*)(?::(\w+))?$/.exec(text);
-  if (!match) throw new UsageError(`--input ${JSON.stringify(text)} is not NAME=SIZES or NAME=SIZES:TYPE, such as x=batch,3,32,32 or ids=batch,sequence:int64`);
-  const [, name, sizes, type] = match;
-  const shape = sizes!.split(',').map((size) => size.trim()).filter((size) => size !== '').map((size) => {
-    if (/^\d+$/.test(size)) return Number(size);
-    if (/^[A-Za-z_]\w*$/.test(size)) return size;
-    throw new UsageError(`--input ${JSON.stringify(text)}: ${JSON.stringify(size)} is neither a number nor the name of a free dimension`);
-  });
-  const known = type === undefined ? 'F32' : TYPES[type.toLowerCase()];
-  if (!known) throw new UsageError(`--input ${JSON.stringify(text)}: the type is one of float32, int64, bool`);
-  return { name: name!.trim(), type: known, shape };
-}
 const shown = ({ name, type, shape }: Pick<GraphValue, 'name' | 'type' | 'shape'>): object => ({ name, type, shape });
 const shapeOf = (shape: readonly (number | string)[]): string => `[${shape.join(', ')}]`;
 
@@ -35,7 +17,7 @@ export const trace: Verb = {
     positionals: [TARGET],
     flags: [CHECKPOINT,
       { name: 'onnx', value: 'FILE', help: 'write the model with the weights of the checkpoint as ONNX' },
-      { name: 'input', value: 'NAME=SIZES', help: 'an input of forward, in order: x=batch,3,32,32 or ids=batch,sequence:int64; else read off the source', repeated: true }],
+      INPUT],
     notes: ['JSON: {root, complete, inputs: [{name, type, shape}], outputs: [...], nodes: [{op, module, file, line, outputs: [{name, type, shape}]}], operators, reached, notReached, stopped: {reason, file, line} | null, assumptions, findings, onnx}',
       'Names in shapes are free dimensions. Exit code 1 when the trace is not complete.'],
   },

@@ -81,6 +81,7 @@ export class FakeKernel implements KernelPort {
       trial: () => { throw new Error('the fake kernel runs no model'); },
       activations: () => { throw new Error('the fake kernel runs no model'); },
       types: ({ graph }) => ({ graph }),
+      costs: () => { throw new Error('the fake kernel counts nothing'); },
       judge: () => { throw new Error('the fake kernel runs no model'); },
     };
     return answers[kind](params);
