@@ -3,7 +3,8 @@
  * every size fixed, so that shapes are numbers; the kernel process counts and times.
  */
 import { sampleShapeOf } from '../../kernels/data/shape';
-import type { Graph } from '../../kernels/graph/graph';
+import type { Graph, GraphDim } from '../../kernels/graph/graph';
+import { withDecodedWeights } from '../../kernels/graph/onnx/decoded-weights';
 import type { WeightScan } from '../../kernels/jobs/job';
 import type { LayerCost } from '../../kernels/methods/method';
 import type { Layer } from '../linking/layer';
@@ -42,14 +43,17 @@ export interface CostRequest {
   readonly activationBits?: number;
 }
 
-/** Sizes of one sample that nothing says: of a picture as ImageNet has it, a text of 256 tokens. */
-const USUAL: Readonly<Record<string, number>> = { batch: 1, sequence: 256, height: 224, width: 224, length: 1024 };
+const SEQUENCE = 256;
+/** Sizes of one sample that nothing says, by the names they have: of a picture as ImageNet has it, of a text. */
+const USUAL: readonly { readonly names: RegExp; readonly size: number }[] = [
+  { names: /^(height|width|h|w)$/i, size: 224 }, { names: /seq/i, size: SEQUENCE }, { names: /^(length|time|samples)$/i, size: 1024 },
+];
 
 /** @throws UserError when the source cannot be followed, or a size is not known. */
 export async function layerCosts(
   kernel: KernelPort, python: TracingPort, analysis: ModelAnalysis, layers: readonly Layer[], scans: ReadonlyMap<string, WeightScan>, request: CostRequest, options: RunOptions,
 ): Promise<LayerCosts> {
-  const { graph, sizes } = await graphOfOneSample(python, analysis, request);
+  const { graph, sizes } = await graphOfOneSample(kernel, python, analysis, request, options);
   const weights = layers.flatMap((layer) => { const scan = scans.get(layer.path); return scan ? [{ key: layer.path, tensor: layer.weight!.info!.name, view: scan.view }] : []; });
   const tables: CostTable[] = [];
   const macs = new Map<string, number>();
@@ -67,23 +71,55 @@ export async function layerCosts(
   return { tables, macs, notes };
 }
 
-async function graphOfOneSample(python: TracingPort, analysis: ModelAnalysis, { inputs, data }: CostRequest): Promise<{ graph: Graph; sizes: string }> {
+async function graphOfOneSample(kernel: KernelPort, python: TracingPort, analysis: ModelAnalysis, { inputs, data }: CostRequest, options: RunOptions): Promise<{ graph: Graph; sizes: string }> {
   const spec = data?.evaluation ?? data?.calibration ?? null;
   const sample = spec ? await sampleShapeOf(spec).catch((error: unknown) => { throw new UserError(messageOf(error)); }) : null;
+  const sizes = new SampleSizes(sample);
+  if (analysis.graph) {
+    // A file says its own inputs; sizes that the user gives go before those that it leaves free.
+    const own = analysis.graph.inputs.map((input, i) => ({ ...input, shape: inputs?.find(({ name }) => name === input.name)?.shape ?? (i === 0 ? sizes.ofData(input.shape) : null) ?? input.shape }));
+    const stranger = inputs?.find(({ name }) => !own.some((input) => input.name === name));
+    if (stranger) throw new UserError(`${analysis.source} has no input ${JSON.stringify(stranger.name)}; its inputs are ${own.map(({ name }) => name).join(', ')}`);
+    const fixed = { ...withDecodedWeights(analysis.graph, analysis.checkpoint!), inputs: sizes.fixed(own), values: [] };
+    return { graph: (await kernel.run('types', { graph: fixed, checkpoint: analysis.source }, options)).graph, sizes: sizes.assumed() };
+  }
   const free = complete(await traceAnalysis(python, analysis, {
     ...(inputs && inputs.length > 0 ? { inputs } : {}), ...(sample ? { data: { shape: [sample.count, ...sample.shape], whole: sample.whole } } : {}),
   }));
-  const assumed = new Map<string, number>();
-  const sizeOf = (name: string): number => {
-    if (name === 'sequence' && sample?.whole && sample.shape.length === 1) return sample.shape[0]!;
-    const size = Object.hasOwn(USUAL, name) ? USUAL[name] : undefined;
-    if (size === undefined) throw new UserError(`what one sample takes depends on the size ${JSON.stringify(name)} of an input, which is not known: give it with --input ${free.inputs.map((input) => `${input.name}=${input.shape.join(',')}`).join(' --input ')}, with a number in its place`);
-    if (name !== 'batch') assumed.set(name, size);
-    return size;
-  };
-  const fixed = free.inputs.map((input) => ({ ...input, shape: input.shape.map((size) => (typeof size === 'number' ? size : sizeOf(size))) }));
-  const { graph } = complete(await traceAnalysis(python, analysis, { inputs: fixed }));
-  return { graph, sizes: [...assumed].map(([name, size]) => `${name} ${size}`).join(', ') };
+  const { graph } = complete(await traceAnalysis(python, analysis, { inputs: sizes.fixed(free.inputs) }));
+  return { graph, sizes: sizes.assumed() };
+}
+
+/** Numbers for the sizes that inputs leave free. */
+class SampleSizes {
+  private readonly usual = new Map<string, number>();
+  constructor(private readonly sample: { readonly shape: readonly number[]; readonly whole: boolean } | null) {}
+
+  /** The data's own sizes where they fit an input. */
+  ofData(shape: readonly GraphDim[]): readonly GraphDim[] | null {
+    const { sample } = this;
+    const fits = sample && shape.length === sample.shape.length + 1 && shape.slice(1).every((dim, i) => typeof dim === 'string' || dim === sample.shape[i]);
+    return fits ? [shape[0]!, ...sample.shape] : null;
+  }
+
+  /** @throws UserError for a size that nothing says */
+  fixed<Input extends Pick<InputSpec, 'name' | 'shape'>>(inputs: readonly Input[]): (Input & { shape: number[] })[] {
+    const numberOf = (size: GraphDim, axis: number): number => {
+      if (typeof size === 'number') return size;
+      if (axis === 0 || size === 'batch') return 1;
+      const { sample } = this;
+      const name = USUAL.find(({ names }) => names.test(size));
+      if (name?.size === SEQUENCE && sample?.whole && sample.shape.length === 1) return sample.shape[0]!;
+      if (!name) throw new UserError(`what one sample takes depends on the size ${JSON.stringify(size)} of an input, which is not known: give it with ${inputs.map((input) => `--input ${input.name}=${input.shape.join(',')}`).join(' ')}, with a number in its place`);
+      this.usual.set(size, name.size);
+      return name.size;
+    };
+    return inputs.map((input) => ({ ...input, shape: input.shape.map(numberOf) }));
+  }
+
+  assumed(): string {
+    return [...this.usual].map(([name, size]) => `${name} ${size}`).join(', ');
+  }
 }
 
 function complete(traced: TraceResult): TraceResult {

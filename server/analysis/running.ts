@@ -67,6 +67,12 @@ export class Running {
     return graph;
   }
 
+  /** The graph of a model that is one, its weights decoded and every type known. @throws CannotRun without onnxruntime, which finds them out */
+  async typedGraph(analysis: ModelAnalysis & { readonly graph: Graph }, options: RunOptions): Promise<Graph> {
+    if (findRuntime() === null) throw new CannotRun(NO_RUNTIME);
+    return this.ofFile(analysis, false, options);
+  }
+
   /** @param whole the model runs as it is; else its quantized weights are decoded, and every value has a type, so that parts can be run */
   private async ofFile(analysis: ModelAnalysis & { readonly graph: Graph }, whole: boolean, options: RunOptions): Promise<Graph> {
     const { graph, checkpoint, source } = analysis;

@@ -235,7 +235,7 @@ export class AnalysisService {
     const wanted = new Set(chosenFormats ?? this.formatsOf(done));
     const scans = new Map([...ready.scans].map(([key, scan]) => [key, { ...scan, formats: record(Object.entries(scan.formats).filter(([id]) => wanted.has(id))) }]));
     const layers = weightLayers(done.link!);
-    const { groups, coupled, notes: groupNotes } = await this.groupsOf(done, layers, coupling);
+    const { groups, coupled, notes: groupNotes } = await this.groupsOf(done, layers, coupling, options);
     const allocator = allocatorNamed(request.allocator).id;
     const out = request.out === undefined ? null : path.resolve(request.out);
     const folder = path.dirname(out ?? ownRecipe(done));
@@ -267,11 +267,11 @@ export class AnalysisService {
   }
 
   /** Groups the user has put into the recipe, in terms of the layers that carry the weights, and those found of the kinds asked for. */
-  private async groupsOf(analysis: ModelAnalysis, layers: readonly Layer[], kinds: readonly Coupling[]): Promise<{ groups: string[][]; coupled: readonly CoupledGroup[]; notes: readonly string[] }> {
+  private async groupsOf(analysis: ModelAnalysis, layers: readonly Layer[], kinds: readonly Coupling[], options: RunOptions): Promise<{ groups: string[][]; coupled: readonly CoupledGroup[]; notes: readonly string[] }> {
     const carrier = new Map(analysis.link!.layers.map((layer) => [layer.path, layer.tiedTo ?? layer.path]));
     const own = (analysis.recipe?.groups ?? []).map((group) => group.map((name) => carrier.get(name) ?? name));
     if (kinds.length === 0) return { groups: own, coupled: [], notes: [] };
-    const { graph } = await this.trace(analysis);
+    const graph = analysis.graph ? await this.running.typedGraph({ ...analysis, graph: analysis.graph }, options) : (await this.trace(analysis)).graph;
     const { groups, notes } = coupledLayers(layers, graph.nodes.length > 0 ? graph : null, kinds);
     return { groups: [...own, ...groups.map((group) => [...group.layers])], coupled: groups, notes };
   }
