@@ -14,28 +14,26 @@ import type { Layer } from '../linking/layer';
 import { DEFAULT_SETTINGS, type AllocationSummary, type CheckpointDiff, type CheckpointSummary, type LayerDetail, type ModelSummary, type QuantizeLayerSummary, type ReportData, type Settings, type TensorDetail, type TrialSummary } from '../protocol';
 import { buildReport } from '../report/report-data';
 import type { Finding } from '../rules/rule';
-import { allocate, allocationSummary, checkBudget, recipeOf, weightErrors, type Allocation, type Budget } from './allocation';
+import { allocate, checkBudget, weightErrors, type Allocation, type Budget } from './allocation';
+import { allocateModel, type AllocateOptions } from './allocate-model';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
-import { coupledLayers, couplingsNamed, type CoupledGroup, type Coupling } from './coupling';
+import { couplingsNamed } from './coupling';
 import { diffCheckpoints } from './diff';
 import { checkpointSummary, openForUser, scannable, whyNotScanned } from './inspect';
 import { record } from './json-reader';
 import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
-import { layerCosts } from './layer-costs';
-import { allocateMeasured, type Minimized } from './measured-allocation';
 import { ownRecipe, placeOf, type MeasurementState, type ModelAnalysis } from './model-analysis';
-import { modelData, type ModelData } from './model-data';
+import type { ModelData } from './model-data';
 import { ModelFinder, type AnalyseOptions } from './model-finder';
 import type { AnalysisHost, KernelPort, OpenCheckpoint, RunOptions, RunRules, TracingPort } from './ports';
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { ruleSettingsOf, summaryOf } from './summary';
 import { Running } from './running';
-import { judgedOf, planFormat, planRecipe, samplesText, selectLayers, trialSummary, type TrialPlan } from './trial';
+import { judgedOf, planFormat, planRecipe, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { traceAnalysis, type TraceOptions } from './trace';
-import type { InputSpec } from '../trace/inputs';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
-import { allocatorNamed, COSTS, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, measuredMetricNamed, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
+import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
 
 export type { AnalyseOptions } from './model-finder';
 
@@ -51,27 +49,6 @@ export interface AnalysisOptions {
   readonly caller?: string;
 }
 
-export interface AllocateOptions extends Budget {
-  readonly metric?: string;
-  readonly allocator?: string;
-  /** Of metrics that run the model; else what bitlens.json names. */
-  readonly data?: ModelData;
-  /** Samples to measure layers on, and to judge recipes on. */
-  readonly calibrationSamples?: number;
-  readonly samples?: number;
-  /** The recipe that takes least and loses no more than this share of the task's figure; the budget limits what is not minimized. */
-  readonly drop?: number;
-  /** What `drop` makes smallest: the size when absent. */
-  readonly minimize?: Minimized;
-  /** Kinds of layers that must share a format. */
-  readonly couple?: readonly string[];
-  /** Of costs: inputs of forward with their sizes; bits of an activation. */
-  readonly inputs?: readonly InputSpec[];
-  readonly activationBits?: number;
-  readonly formats?: readonly string[];
-  /** Where the recipe is written; not written when absent. */
-  readonly out?: string;
-}
 export interface TrialOptions {
   /** Runs the model before and after on this; weights alone are measured when absent. */
   readonly data?: ModelData;
@@ -235,45 +212,7 @@ export class AnalysisService {
     const wanted = new Set(chosenFormats ?? this.formatsOf(done));
     const scans = new Map([...ready.scans].map(([key, scan]) => [key, { ...scan, formats: record(Object.entries(scan.formats).filter(([id]) => wanted.has(id))) }]));
     const layers = weightLayers(done.link!);
-    const { groups, coupled, notes: groupNotes } = await this.groupsOf(done, layers, coupling, options);
-    const allocator = allocatorNamed(request.allocator).id;
-    const out = request.out === undefined ? null : path.resolve(request.out);
-    const folder = path.dirname(out ?? ownRecipe(done));
-    const ids = COSTS.filter((id) => request[id] !== undefined || request.minimize === id);
-    const data = request.data ?? modelData(done);
-    const costs = ids.length === 0 ? null : await layerCosts(this.options.kernel, this.options.python, done, layers, scans, {
-      ids, formats: [...wanted], data, ...(request.inputs ? { inputs: request.inputs } : {}), ...(request.activationBits === undefined ? {} : { activationBits: request.activationBits }),
-    }, options);
-    const setting = { kernel: this.options.kernel, layers, scans, groups, tables: costs?.tables ?? [] };
-    const finish = async (allocation: Allocation, budget: Budget, recipe: Recipe, notes: readonly string[] = []): Promise<AllocationSummary> => {
-      const together = [...done.recipe?.groups ?? [], ...coupled.map((group) => group.layers)];
-      const kept = together.length > 0 ? { ...recipe, groups: together } : recipe;
-      if (out) await writeRecipeFile(out, kept, options.signal);
-      return allocationSummary(allocation, scans, { recipe: kept, recipePath: out, budget, groups: coupled, costs, notes: [...groupNotes, ...costs?.notes ?? [], ...notes] });
-    };
-    if (!runs) {
-      const metric = metricNamed(request.metric);
-      const allocation = await allocate({ ...setting, errorOf: weightErrors(metric), allocator }, request, options);
-      return finish(allocation, request, recipeOf(done, allocation, metric.id, request, ready.evidence, folder));
-    }
-    const metric = measuredMetricNamed(request.metric!);
-    const measured = await allocateMeasured({ ...setting, running: this.running, analysis: done }, {
-      metric, formats: [...wanted], allocator, data, ...(request.samples === undefined ? {} : { samples: request.samples }), ...(request.calibrationSamples === undefined ? {} : { calibrationSamples: request.calibrationSamples }),
-      budget: budgetOf(request), drop: request.drop === undefined ? null : { share: request.drop, minimize: request.minimize ?? 'size' },
-    }, options);
-    const { sensitivity, allocation, budget, judgement, notes } = measured;
-    const evidence = `${metric.title}: layers rounded to nearest one by one on ${samplesText(sensitivity.samples, sensitivity.data)}; recipes judged on ${samplesText(judgement.samples, judgement.data)}`;
-    return { ...await finish(allocation, budget, recipeOf(done, allocation, metric.id, budget, evidence, folder), notes), judgement };
-  }
-
-  /** Groups the user has put into the recipe, in terms of the layers that carry the weights, and those found of the kinds asked for. */
-  private async groupsOf(analysis: ModelAnalysis, layers: readonly Layer[], kinds: readonly Coupling[], options: RunOptions): Promise<{ groups: string[][]; coupled: readonly CoupledGroup[]; notes: readonly string[] }> {
-    const carrier = new Map(analysis.link!.layers.map((layer) => [layer.path, layer.tiedTo ?? layer.path]));
-    const own = (analysis.recipe?.groups ?? []).map((group) => group.map((name) => carrier.get(name) ?? name));
-    if (kinds.length === 0) return { groups: own, coupled: [], notes: [] };
-    const graph = analysis.graph ? await this.running.typedGraph({ ...analysis, graph: analysis.graph }, options) : (await this.trace(analysis)).graph;
-    const { groups, notes } = coupledLayers(layers, graph.nodes.length > 0 ? graph : null, kinds);
-    return { groups: [...own, ...groups.map((group) => [...group.layers])], coupled: groups, notes };
+    return allocateModel({ ...this.options, running: this.running }, { analysis: done, layers, scans, formats: [...wanted], coupling, readBy: ready.evidence }, request, options);
   }
 
   /** Puts one layer through a method and compares with round-to-nearest. Writes nothing. */
@@ -489,8 +428,6 @@ export class AnalysisService {
     }
   }
 }
-
-const budgetOf = ({ bits, bytes, bops, latency }: Budget): Budget => ({ ...(bits === undefined ? {} : { bits }), ...(bytes === undefined ? {} : { bytes }), ...(bops === undefined ? {} : { bops }), ...(latency === undefined ? {} : { latency }) });
 
 /** Canonical ids of formats that a user named. @throws UserError */
 export function userFormats(ids: readonly string[]): string[] {
