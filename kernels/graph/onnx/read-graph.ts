@@ -7,15 +7,18 @@ import { FileSource, sameIdentity } from '../../checkpoint/byte-source';
 import { CheckpointError, elementCount, type Checkpoint, type TensorInfo } from '../../checkpoint/checkpoint';
 import { DEFAULT_LIMITS } from '../../checkpoint/limits';
 import { readTensorProto } from '../../checkpoint/onnx/tensor-proto';
-import { LENGTH, VARINT, WireError, WireReader } from '../../checkpoint/onnx/wire';
+import { LENGTH, WireError, WireReader } from '../../checkpoint/onnx/wire';
 import { FETCH_AGAIN, refuse, SAVE_AGAIN, shown } from '../../checkpoint/problems';
 import type { Graph, GraphInitializer, GraphNode, GraphValue, SmallTensor } from '../graph';
 import type { OnnxType } from '../onnx-types';
+import { Functions, readOpset } from './functions';
 import { messages, readValue, wholeValue, type ReadValue } from './read-values';
 import { ReadBudget, readName, readNode, type ReadNode } from './read-node';
 import { smallValues } from './small-values';
 
 const MOST_NODES = 500_000;
+/** With functions put in place of their calls. */
+const MOST_INLINED = 200_000;
 const MOST_VALUES = 2_000_000;
 /** Text, attributes and inner graphs of one model. */
 const MOST_BYTES = 256 * 2 ** 20;
@@ -58,16 +61,19 @@ class GraphReader {
     let graph: readonly [number, number] | null = null;
     const opsets = new Map<string, number>();
     const functions: string[] = [];
+    const calls = new Functions();
     for (let at = 0; wire.next(at, wire.source.size);) {
       const { field, wire: kind, start, end } = wire;
       if (kind === LENGTH && field === 7) graph = [start, end];
-      else if (kind === LENGTH && field === 8) { const [domain, version] = this.opset(start, end); opsets.set(domain, Math.max(version, opsets.get(domain) ?? 0)); }
-      else if (kind === LENGTH && field === 25) { budget.take(end - start, start); functions.push(Buffer.from(wire.source.read(start, end - start)).toString('base64')); }
+      else if (kind === LENGTH && field === 8) { const [domain, version] = readOpset(wire, start, end, budget); opsets.set(domain, Math.max(version, opsets.get(domain) ?? 0)); }
+      else if (kind === LENGTH && field === 25) { calls.read(wire, start, end, budget); budget.take(end - start, start); functions.push(Buffer.from(wire.source.read(start, end - start)).toString('base64')); }
       at = end;
     }
     if (!graph) throw new WireError('the model has no graph', wire.source.size);
     const name = await this.graph(...graph);
-    const nodes = this.ordered(this.plainNodes());
+    const nodes = this.ordered(this.plainNodes(calls.inlined(this.nodes, opsets, MOST_INLINED, budget)));
+    // A function that stays may call others; those of none are of no use.
+    const kept = nodes.some((node) => calls.has(node)) ? functions : [];
     const [inputs, outputs] = [this.modelInputs(), this.outputs.map((value) => this.modelOutput(value))];
     if (outputs.length === 0) this.unfit('the model gives no output');
     const opset = opsets.get('');
@@ -75,24 +81,12 @@ class GraphReader {
     return {
       name: name === '' ? 'model' : name, opset: opset ?? SOME_OPSET, ...(opsets.size > 0 ? { domains: Object.fromEntries(opsets) } : {}),
       inputs, outputs, nodes, initializers: [...this.initializers.values()], values: this.values.filter((value) => !outputs.some((output) => output.name === value.name)),
-      ...(functions.length > 0 ? { functions } : {}), file: this.checkpoint.path,
+      ...(kept.length > 0 ? { functions: kept } : {}), file: this.checkpoint.path,
     };
   }
 
   private unfit(message: string, fix = SAVE_AGAIN): never {
     return refuse(this.checkpoint.path, message, fix);
-  }
-
-  private opset(at: number, end: number): [string, number] {
-    const { wire } = this;
-    let [domain, version] = ['', 0];
-    for (let position = at; wire.next(position, end);) {
-      const { field, wire: kind, start, end: after } = wire;
-      if (field === 1 && kind === LENGTH) domain = readName(wire, start, after, this.budget);
-      else if (field === 2 && kind === VARINT) version = Number(wire.value);
-      position = after;
-    }
-    return [domain === 'ai.onnx' ? '' : domain, version];
   }
 
   private async graph(from: number, to: number): Promise<string> {
@@ -148,10 +142,10 @@ class GraphReader {
   }
 
   /** Nodes without constants, which become initializers. */
-  private plainNodes(): GraphNode[] {
-    const known = new Set([...this.initializers.keys(), ...this.inputs.map(({ name }) => name), ...this.nodes.flatMap(({ node }) => node.outputs)]);
-    return this.nodes.flatMap(({ node, inner, tensors }): GraphNode[] => {
-      if (node.op === 'Constant' && !node.domain && this.constant(node, tensors.has('value') || node.attributes?.sparse_value !== undefined)) return [];
+  private plainNodes(nodes: readonly ReadNode[]): GraphNode[] {
+    const known = new Set([...this.initializers.keys(), ...this.inputs.map(({ name }) => name), ...nodes.flatMap(({ node }) => node.outputs)]);
+    return nodes.flatMap(({ node, inner, tensors }): GraphNode[] => {
+      if (node.op === 'Constant' && !node.domain && this.constant(node, tensors.has('value') || (node.attributes?.sparse_value !== undefined && this.tensors.has(node.outputs[0] ?? '')))) return [];
       const captures = [...inner].filter((name) => name !== '' && known.has(name));
       return [captures.length > 0 ? { ...node, captures } : node];
     });

@@ -25,10 +25,15 @@ export interface ReadNode {
   readonly inner: ReadonlySet<string>;
   /** Tensors of attributes, by name: of a Constant, its value. */
   readonly tensors: ReadonlyMap<string, TensorProto>;
+  /** Attributes that take the value of an attribute of the function they are in, by its name. */
+  readonly references: ReadonlyMap<string, string>;
 }
 
-/** @throws WireError */
-export function readNode(wire: WireReader, at: number, end: number, budget: ReadBudget): ReadNode {
+/**
+ * @param constants the tensor of a Constant is left in the file, to become an initializer
+ * @throws WireError
+ */
+export function readNode(wire: WireReader, at: number, end: number, budget: ReadBudget, constants = true): ReadNode {
   const [inputs, outputs]: [string[], string[]] = [[], []];
   const metadata: (readonly [string, string])[] = [];
   const ranges: (readonly [number, number])[] = [];
@@ -48,12 +53,17 @@ export function readNode(wire: WireReader, at: number, end: number, budget: Read
   }
   const inner = new Set<string>();
   const tensors = new Map<string, TensorProto>();
-  const attributes = ranges.map(([start, after]) => readAttribute(wire, start, after, { budget, inner, tensors, constant: op === 'Constant' }));
+  const references = new Map<string, string>();
+  const attributes = ranges.map(([start, after]) => readAttribute(wire, start, after, { budget, inner, tensors, references, constant: constants && op === 'Constant' }));
   return {
     node: { op, ...(domain === '' || domain === 'ai.onnx' ? {} : { domain }), inputs, outputs, ...(attributes.length > 0 ? { attributes: Object.fromEntries(attributes) } : {}), module: modulePath(name, metadata) },
-    inner, tensors,
+    inner, tensors, references,
   };
 }
+
+/** An attribute by itself: of a function, the value it has when a call gives none. */
+export const readOneAttribute = (wire: WireReader, at: number, end: number, budget: ReadBudget): [string, Attribute] =>
+  readAttribute(wire, at, end, { budget, inner: new Set(), tensors: new Map(), references: new Map(), constant: false });
 
 export function readName(wire: WireReader, start: number, end: number, budget: ReadBudget): string {
   if (end - start > LONGEST) throw new WireError(`a name is longer than ${LONGEST} bytes`, start);
@@ -66,11 +76,12 @@ const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, GRAPH = 5, FLOATS = 6, INTS = 
 /** Fields that values of a type stand in, for files that do not say the type. */
 const TYPE_OF_FIELD: ReadonlyMap<number, number> = new Map([[2, FLOAT], [3, INT], [4, STRING], [5, TENSOR], [6, GRAPH], [7, FLOATS], [8, INTS], [9, STRINGS], [11, GRAPHS]]);
 
-interface Gathered { readonly budget: ReadBudget; readonly inner: Set<string>; readonly tensors: Map<string, TensorProto>; readonly constant: boolean }
+interface Gathered { readonly budget: ReadBudget; readonly inner: Set<string>; readonly tensors: Map<string, TensorProto>; readonly references: Map<string, string>; readonly constant: boolean }
 
-function readAttribute(wire: WireReader, at: number, end: number, { budget, inner, tensors, constant }: Gathered): [string, Attribute] {
+function readAttribute(wire: WireReader, at: number, end: number, { budget, inner, tensors, references, constant }: Gathered): [string, Attribute] {
   let name = '';
   let [said, seen] = [0, 0];
+  let reference = '';
   let [float, int]: [number, number | bigint] = [0, 0];
   let text: Buffer = Buffer.alloc(0);
   let tensor: TensorProto | null = null;
@@ -85,6 +96,7 @@ function readAttribute(wire: WireReader, at: number, end: number, { budget, inne
     if (TYPE_OF_FIELD.has(field)) seen = TYPE_OF_FIELD.get(field)!;
     if (field === 1 && kind === LENGTH) name = readName(wire, start, after, budget);
     else if (field === 20 && kind === VARINT) said = Number(wire.value);
+    else if (field === 21 && kind === LENGTH) reference = readName(wire, start, after, budget);
     else if (field === 2 && kind === FIXED32) float = wire.bytes(start, 4).readFloatLE();
     else if (field === 3 && kind === VARINT) int = signed(wire.value);
     else if (field === 4 && kind === LENGTH) { budget.take(after - start, start); text = Buffer.from(wire.bytes(start, after - start)); }
@@ -98,6 +110,7 @@ function readAttribute(wire: WireReader, at: number, end: number, { budget, inne
     position = after;
   }
   const type = said === 0 ? seen : said;
+  if (reference !== '') references.set(name, reference);
   const plain = plainAttribute(type, { float, int, text, floats, ints, texts });
   if (plain) return [name, plain];
   if (type === TENSOR && tensor) {

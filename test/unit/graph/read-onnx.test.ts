@@ -158,6 +158,27 @@ test('quantized weights can be put in as the values they stand for: DequantizeLi
   }
 });
 
+/** FunctionProto as field 25 of the model. */
+const functionOf = (name: string, inputs: readonly string[], outputs: readonly string[], ...nodes: Buffer[]): Buffer =>
+  block(25, block(1, name), ...inputs.map((each) => block(4, each)), ...outputs.map((each) => block(5, each)), block(6, 'turned'), ...nodes.map((each) => Buffer.concat([Buffer.from([58]), each.subarray(1)])), block(9, int(2, 21)), block(10, 'my'));
+const mine = block(8, block(1, 'my'), int(2, 1));
+const reference = (name: string, of: string, type: number): Buffer => block(5, block(1, name), int(20, type), block(21, of));
+
+test('functions of the model are put in place of their calls, with the attributes of the call', async (t) => {
+  const linear = functionOf('Linear', ['a', 'w'], ['y'], node('Gemm', ['a', 'w'], ['p'], reference('transB', 'turned', 2)), node('Constant', [], ['one'], block(5, block(1, 'value'), block(5, tensor('', FLOAT, [2], floats(1, 2))), int(20, 4))), node('Add', ['p', 'one'], ['y']));
+  const twice = functionOf('Twice', ['a', 'w'], ['y', 'a'], node('Linear', ['a', 'w'], ['q'], block(7, 'my'), intAttribute('turned', 1)), node('Linear', ['q', 'w'], ['y'], block(7, 'my'), intAttribute('turned', 0)));
+  const file = written(t, model(graphOf(node('Twice', ['x', 'w'], ['h', 'again'], block(7, 'my')), node('Add', ['h', 'again'], ['y']), initializer('w', FLOAT, [2, 2], floats(1, 2, 3, 4)), input('x', ['n', 2]), output('y')), mine, linear, twice));
+  const graph = await read(file);
+  assert.equal(graph.functions, undefined);
+  assert.deepEqual(graph.nodes.map(({ op }) => op).sort(), ['Add', 'Add', 'Add', 'Constant', 'Constant', 'Gemm', 'Gemm', 'Identity']);
+  // x = [1, 1]: x W^T + [1, 2] = [4, 9]; [4, 9] W + [1, 2] = [32, 46]; and x again.
+  assert.deepEqual(await run(file, graph, { type: 'F32', shape: [1, 2], data: Float32Array.of(1, 1) }), [33, 47]);
+  const endless = functionOf('Endless', ['a'], ['y'], node('Endless', ['a'], ['y'], block(7, 'my')));
+  await assert.rejects(read(written(t, model(graphOf(node('Endless', ['x'], ['y'], block(7, 'my')), input('x', [1]), output('y')), mine, endless))), /call themselves/);
+  const doubled = functionOf('D', ['a'], ['y'], node('D', ['a'], ['b'], block(7, 'my')), node('D', ['b'], ['y'], block(7, 'my')));
+  await assert.rejects(read(written(t, model(graphOf(node('D', ['x'], ['y'], block(7, 'my')), input('x', [1]), output('y')), mine, doubled))), /more than 200000 nodes/);
+});
+
 test('half precision is run in float32; a graph that is not taken apart is refused', async (t) => {
   const half = (...bits: number[]): Buffer => Buffer.from(Uint16Array.from(bits).buffer);
   const file = written(t, model(graphOf(
