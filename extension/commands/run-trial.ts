@@ -59,7 +59,10 @@ export async function runTrial(context: Context, request: TrialRequest): Promise
 export async function askExport(context: Context, target: ModelTarget, name: string): Promise<{ out: string; layout: Layout } | undefined> {
   const layout = await pickLayout(vscode.l10n.t('Export'));
   if (!layout) return undefined;
-  const uri = await askWhereTo(vscode.l10n.t('Export Quantized Checkpoint'), vscode.Uri.joinPath(folderOf(target), name), { Safetensors: ['safetensors'] });
+  // An ONNX model can be written again with other weights.
+  const asModel = layout === 'dequantized' && isOnnxModel(vscode.Uri.parse(target.uri));
+  const uri = await askWhereTo(vscode.l10n.t('Export Quantized Checkpoint'), vscode.Uri.joinPath(folderOf(target), asModel ? name.replace(/safetensors$/, 'onnx') : name),
+    { ...(asModel ? { ONNX: ['onnx'] } : {}), Safetensors: ['safetensors'] });
   if (!uri) return undefined;
   const checkpoint = (await context.models.fetch(target)).checkpoint;
   if (checkpoint && path.resolve(checkpoint) === path.resolve(uri.fsPath)) {

@@ -7,5 +7,5 @@ export async function convertToOnnx(params: ConvertParams, _context: JobContext)
   if (checkpoint.format !== 'onnx') {
     throw new JobError(`${params.checkpoint} holds weights, but no graph of operators, which an ONNX model needs; "bitlens trace MODEL.py --checkpoint ${params.checkpoint} --onnx OUT" makes one from the model's source, with --format for quantized weights`);
   }
-  throw new JobError('the weights of an ONNX model are not rewritten in place; convert to safetensors or GGUF');
+  throw new JobError('the graph of an ONNX model is written by the verbs that quantize it: "bitlens quantize MODEL.onnx --format F --out OUT.onnx"; convert to safetensors or GGUF for its weights alone');
 }

@@ -24,6 +24,8 @@ export class Feed {
   private readonly fixed: boolean;
   /** The input that the samples are. */
   private readonly main: GraphValue;
+  /** Pictures are [channels, height, width], and the model has its channels last. */
+  private readonly turned: boolean;
 
   /**
    * @throws Error when the samples do not fit the model's first input, naming both shapes.
@@ -31,9 +33,12 @@ export class Feed {
   constructor(private readonly graph: Graph, readonly dataset: Dataset) {
     const { shape, whole } = dataset.sample;
     const fits = ({ shape: [, ...wanted] }: GraphValue): boolean => wanted.length === shape.length && wanted.every((dim, i) => typeof dim === 'string' || dim === shape[i]);
-    const first = this.main = mainInput(graph, (input) => fits(input) && (whole || input.type === 'F32'));
+    const fitsTurned = ({ shape: [, height, width, channels, ...more] }: GraphValue): boolean => shape.length === 3 && more.length === 0 && channels === shape[0] && [height, width].every((dim, i) => typeof dim === 'string' || dim === shape[i + 1]);
+    const takes = ({ type }: GraphValue): boolean => whole || type === 'F32' || type === 'U8';
+    const first = this.main = mainInput(graph, (input) => fits(input) && takes(input), (input) => fitsTurned(input) && takes(input));
+    this.turned = !fits(first) && fitsTurned(first);
     const wanted = first.shape.slice(1);
-    if (!fits(first)) throw new Error(`the model takes samples of shape [${wanted.join(', ')}] as ${JSON.stringify(first.name)}, and ${dataset.title} has samples of shape [${shape.join(', ')}]`);
+    if (!fits(first) && !this.turned) throw new Error(`the model takes samples of shape [${wanted.join(', ')}] as ${JSON.stringify(first.name)}, and ${dataset.title} has samples of shape [${shape.join(', ')}]`);
     if (first.type === 'I64' && !whole) throw new Error(`the model takes whole numbers (token ids) as ${JSON.stringify(first.name)}, and ${dataset.title} holds fractions`);
     const lead = first.shape[0];
     this.fixed = typeof lead === 'number';
@@ -50,23 +55,38 @@ export class Feed {
   inputs(indices: readonly number[]): Map<string, NamedArray> {
     const filled = this.fixed ? [...indices, ...new Array<number>(Math.max(0, this.batch - indices.length)).fill(indices.at(-1)!)] : indices;
     const samples = this.dataset.inputs(filled);
-    const data = asType(samples, this.main);
+    const data = asType(this.turned ? channelsLast(samples) : samples, this.main);
     return new Map(this.graph.inputs.map((input) => [input.name, input === this.main ? data : otherInput(input, data, this.main)] as const));
   }
 }
 
-/** The first input that the samples fit and whose name is not that of something beside them; else the first. @throws Error when there is none */
-function mainInput({ inputs }: Graph, fits: (input: GraphValue) => boolean): GraphValue {
+/** The first input that the samples fit in one of these ways, and whose name is not that of something beside them; else the first. @throws Error when there is none */
+function mainInput({ inputs }: Graph, ...ways: ((input: GraphValue) => boolean)[]): GraphValue {
   const own = inputs.filter(({ name }) => ![MASK, ZERO, POSITIONS].some((aside) => aside.test(name)));
-  const found = own.find(fits) ?? inputs.find(fits) ?? inputs[0];
+  const found = ways.reduce<GraphValue | undefined>((known, fits) => known ?? own.find(fits) ?? inputs.find(fits), undefined) ?? inputs[0];
   if (!found) throw new Error('the model takes no input');
   return found;
+}
+
+/** [N, C, H, W] to [N, H, W, C]. */
+function channelsLast(array: NamedArray): NamedArray {
+  const [samples, channels, height, width] = array.shape as [number, number, number, number];
+  const places = height * width;
+  const from = array.data as Float32Array;
+  const data = new (from.constructor as new (length: number) => Float32Array)(from.length);
+  for (let n = 0, at = 0; n < samples; n += 1) for (let place = 0; place < places; place += 1) for (let c = 0; c < channels; c += 1, at += 1) data[at] = from[(n * channels + c) * places + place]!;
+  return { ...array, shape: [samples, height, width, channels], data };
 }
 
 function asType(array: NamedArray, input: GraphValue): NamedArray {
   if (array.type === input.type) return array;
   if (input.type === 'F32') return { ...array, type: 'F32', data: Float32Array.from(array.data as ArrayLike<unknown> as ArrayLike<number>, Number) };
   if (input.type === 'I32' && array.type === 'I64') return { ...array, type: 'I32', data: Int32Array.from(array.data as BigInt64Array, Number) };
+  if (input.type === 'U8') {
+    const values = array.data as ArrayLike<number | bigint>;
+    for (let i = 0; i < values.length; i += 1) if (!(Number.isInteger(Number(values[i])) && values[i]! >= 0 && values[i]! <= 255)) throw new Error(`the model takes bytes as ${JSON.stringify(input.name)}, and the samples hold ${String(values[i])}: give them without scale, mean and std`);
+    return { ...array, type: 'U8', data: Uint8Array.from(values as ArrayLike<number>, Number) };
+  }
   throw new Error(`the model takes ${input.type} as ${JSON.stringify(input.name)}, and the samples are ${array.type}`);
 }
 
