@@ -25,6 +25,11 @@ export function numberOf(args: Arguments, key: string): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
+export function textsOf(args: Arguments, key: string): readonly string[] | undefined {
+  const value = args[key];
+  return Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === 'string') ? value as string[] : undefined;
+}
+
 /**
  * The model that a command is about: the one it was called with (of the explorer, a config.json or an ONNX model), else the one of the editor used last.
  * @throws Refusal when there is none.

@@ -66,7 +66,7 @@ export async function layerCosts(
     uncounted = found.uncounted;
   }
   const notes = [`costs are those of one sample${sizes === '' ? '' : ` with ${sizes}, which --input or data can change`}`];
-  if (request.ids.includes('bops') && request.activationBits === undefined) notes.push('activations are counted as floats of 32 bits; --activation-bits says otherwise');
+  if (request.ids.includes('bops') && request.activationBits === undefined) notes.push('activations are counted as floats of 32 bits unless --activation-bits says otherwise');
   if (uncounted.length > 0) notes.push(`${uncounted.length} ${uncounted.length === 1 ? 'layer is' : 'layers are'} applied in a way that is not counted, and ${uncounted.length === 1 ? 'takes' : 'take'} no cost here: ${uncounted.slice(0, 3).join(', ')}`);
   return { tables, macs, notes };
 }
