@@ -26,15 +26,14 @@ export function coupledTensors(graph: Graph, applications: readonly Application[
   const paths = new Paths(graph, applications);
   const sets = new Sets();
   const bySource = new Map<string, Application[]>();
-  for (const each of applications) bySource.set(paths.sourceOf(each.input), [...(bySource.get(paths.sourceOf(each.input)) ?? []), each]);
+  for (const each of applications) listed(bySource, paths.sourceOf(each.input)).push(each);
   const siblings = [...bySource.values()].filter((list) => list.length > 1);
   if (kind === 'qkv') for (const list of siblings) joinAttention(paths, list, sets);
-  else if (kind === 'gate-up') for (const list of siblings) joinGated(graph, paths, list, sets);
+  else if (kind === 'gate-up') for (const list of siblings) joinGated(paths, list, sets);
   else joinStreams(graph, paths, sets);
   const members = new Map<string, string[]>();
   for (const tensor of new Set(applications.map((each) => each.tensor))) {
-    const of = sets.root(tensor);
-    members.set(of, [...(members.get(of) ?? []), tensor]);
+    listed(members, sets.root(tensor)).push(tensor);
   }
   return [...members.values()].filter((list) => list.length > 1);
 }
@@ -43,32 +42,41 @@ export function coupledTensors(graph: Graph, applications: readonly Application[
 function joinAttention(paths: Paths, list: readonly Application[], sets: Sets): void {
   const byAttention = new Map<GraphNode, Application[]>();
   for (const each of list) {
-    for (const product of new Set(paths.productsAfter(each.output).map((node) => paths.attentionOf(node)))) byAttention.set(product, [...(byAttention.get(product) ?? []), each]);
+    for (const product of new Set(paths.productsAfter(each.output).map((node) => paths.attentionOf(node)))) listed(byAttention, product).push(each);
   }
   for (const [first, ...others] of byAttention.values()) for (const other of others) sets.join(first!.tensor, other.tensor);
 }
 
 /** Layers of one input, one of which is multiplied with the other. */
-function joinGated(graph: Graph, paths: Paths, list: readonly Application[], sets: Sets): void {
+function joinGated(paths: Paths, list: readonly Application[], sets: Sets): void {
   const reached = list.map(({ output }) => paths.after(output).values);
-  for (const { op, inputs } of graph.nodes) {
-    if (op !== 'Mul') continue;
-    const sides = inputs.map((input) => reached.flatMap((values, i) => (values.has(input) ? [i] : [])));
-    const [left, right] = [sides[0] ?? [], sides[1] ?? []];
-    for (const a of left) for (const b of right) if (!right.includes(a) && !left.includes(b)) sets.join(list[a]!.tensor, list[b]!.tensor);
+  const products = new Set(reached.flatMap((values) => [...values].flatMap((value) => paths.usersOf(value).filter(({ op }) => op === 'Mul'))));
+  for (const { inputs } of products) {
+    const [left, right] = [0, 1].map((side) => reached.flatMap((values, i) => (values.has(inputs[side] ?? '') ? [i] : [])));
+    for (const a of left!) for (const b of right!) if (!right!.includes(a) && !left!.includes(b)) sets.join(list[a]!.tensor, list[b]!.tensor);
   }
 }
 
-/** Layers that meet in a sum, directly or through sums before it: all that write to one stream. */
+/** Layers that meet in a sum, directly or through sums before it: all that write to one stream. Sums come in the order in which they run. */
 function joinStreams(graph: Graph, paths: Paths, sets: Sets): void {
+  const sums = new Map<GraphNode, readonly string[]>();
   for (const node of graph.nodes) {
     if (!paths.isSum(node)) continue;
-    const writers = node.inputs.map((input) => paths.writersOf(input));
-    // A sum of one layer's output with itself, turned (rotary positions), or with what no layer made, is none.
-    if (writers.some((each) => each.length === 0)) continue;
-    const [first, ...others] = writers.flat();
-    for (const other of others) sets.join(first!, other);
+    const sides = node.inputs.map((input) => paths.writersOf(input, sums));
+    const writers = [...new Set(sides.flat())];
+    // A sum with what no layer made joins nothing: of a layer's output with itself, turned (rotary positions), or with an input.
+    const joins = sides.every((side) => side.length > 0);
+    if (joins) for (const other of writers.slice(1)) sets.join(writers[0]!, other);
+    // What was joined is known by its first.
+    sums.set(node, joins ? writers.slice(0, 1) : writers);
   }
+}
+
+/** The list of a key, made when there is none. */
+function listed<Key, Item>(lists: Map<Key, Item[]>, key: Key): Item[] {
+  const list = lists.get(key) ?? [];
+  if (list.length === 0) lists.set(key, list);
+  return list;
 }
 
 class Paths {
@@ -77,7 +85,6 @@ class Paths {
   private readonly users = new Map<string, GraphNode[]>();
   private readonly applied: Map<GraphNode, string>;
   private readonly shapes = new Map<string, string | null>();
-  private readonly writers = new Map<string, readonly string[]>();
   private readonly typeOf: ReturnType<typeof valueTypes>;
 
   constructor(graph: Graph, applications: readonly Application[]) {
@@ -85,7 +92,11 @@ class Paths {
     this.moving = movingValues(graph);
     this.typeOf = valueTypes(graph);
     this.applied = new Map(applications.map(({ node, tensor }) => [node, tensor]));
-    for (const node of graph.nodes) for (const input of new Set(node.inputs)) this.users.set(input, [...(this.users.get(input) ?? []), node]);
+    for (const node of graph.nodes) for (const input of new Set(node.inputs)) listed(this.users, input).push(node);
+  }
+
+  usersOf(value: string): readonly GraphNode[] {
+    return this.users.get(value) ?? [];
   }
 
   /** The value before everything that leaves values as they are. */
@@ -104,7 +115,7 @@ class Paths {
     const values = new Set([value]);
     const products = new Set<GraphNode>();
     for (const at of values) {
-      for (const node of this.users.get(at) ?? []) {
+      for (const node of this.usersOf(at)) {
         if (this.applied.has(node)) continue;
         if (PRODUCTS.has(node.op) && node.inputs.filter((input) => this.moving.has(input)).length > 1) products.add(node);
         else node.outputs.forEach((output) => { if (this.moving.has(output)) values.add(output); });
@@ -132,23 +143,24 @@ class Paths {
     return op === 'Add' && inputs.every((input) => this.moving.has(input) && this.shapeOf(input) !== null && this.shapeOf(input) === this.shapeOf(outputs[0]!));
   }
 
-  /** Layers that a value comes from through activations, norms, pooling, views and sums; in no particular order. */
-  writersOf(value: string): readonly string[] {
-    const known = this.writers.get(value);
-    if (known) return known;
+  /**
+   * Layers that a value comes from through activations, norms, pooling, views and sums; in no particular order.
+   * @param sums those before, with the layers that stand for each
+   */
+  writersOf(value: string, sums: ReadonlyMap<GraphNode, readonly string[]>): readonly string[] {
     const found = new Set<string>();
     const seen = new Set([value]);
     for (const at of seen) {
       const node = this.made.get(at);
       if (!node) continue;
       const layer = this.applied.get(node);
-      if (layer !== undefined) { found.add(layer); continue; }
-      if (MIXING.has(node.op)) continue;
+      const known = layer === undefined ? sums.get(node) : [layer];
+      if (known) known.forEach((each) => found.add(each));
+      if (known || MIXING.has(node.op)) continue;
       const moving = node.inputs.filter((input) => this.moving.has(input));
       // Of several activations (masks, gates that scale channels) the one that keeps its shape is what goes through.
       for (const input of moving) if (moving.length === 1 || this.shapeOf(input) === this.shapeOf(node.outputs[0]!)) seen.add(input);
     }
-    this.writers.set(value, [...found]);
     return [...found];
   }
 

@@ -8,7 +8,7 @@ export interface AppliedShape {
   readonly attributes: Readonly<Record<string, Attribute>>;
   readonly input: readonly number[];
   readonly output: readonly number[];
-  /** As the checkpoint stores it. */
+  /** As the operator takes it; as it is stored where the graph does not say. */
   readonly weight: readonly number[];
   /** Multiply-accumulate operations of one run; none for a lookup. */
   readonly macs: number;
@@ -26,9 +26,18 @@ export function appliedShapes(graph: Graph, tensor: string): AppliedShape[] {
       if (typeof dim === 'number') return dim;
       throw new Error(`the size ${dim} at ${JSON.stringify(node.module || node.op)} is not a number, so that nothing can be counted there`);
     });
-    const shape = { kind, attributes: node.attributes ?? {}, input: sizes(input), output: sizes(output), weight: stored!.shape };
+    const weight = valueOrNull(typeOf, node.inputs[kind === 'lookup' ? 0 : 1]!) ?? stored!.shape;
+    const shape = { kind, attributes: node.attributes ?? {}, input: sizes(input), output: sizes(output), weight };
     return { ...shape, macs: macsOf(shape) };
   });
+}
+
+/** Sizes of a value where they are all known. */
+function valueOrNull(typeOf: ReturnType<typeof valueTypes>, value: string): readonly number[] | null {
+  try {
+    const { shape } = typeOf(value);
+    return shape.every((dim): dim is number => typeof dim === 'number') && shape.length > 0 ? shape : null;
+  } catch { return null; }
 }
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);

@@ -16,8 +16,10 @@ const MILLISECONDS = 40;
 /**
  * Rounds in which each model runs once, so that what else the machine does meets all alike. The order of models changes nothing but
  * noise; a model that onnxruntime refuses has no timing.
+ *
+ * @param models made one after another, so that no more than one is held beside its session
  */
-export async function timeModels(models: readonly OnnxModel[], input: NamedArray, threads: number, throwIfCancelled: () => void): Promise<(Timing | null)[]> {
+export async function timeModels(models: readonly (() => OnnxModel)[], input: NamedArray, threads: number, throwIfCancelled: () => void): Promise<(Timing | null)[]> {
   const running: (RunningModel | null)[] = [];
   try {
     for (const model of models) running.push(await startOrNull(model, threads, input));
@@ -40,10 +42,10 @@ export async function timeModels(models: readonly OnnxModel[], input: NamedArray
 }
 
 /** Prepared and run twice: what is set up by the first runs is not part of what is timed. */
-async function startOrNull(model: OnnxModel, threads: number, input: NamedArray): Promise<RunningModel | null> {
+async function startOrNull(model: () => OnnxModel, threads: number, input: NamedArray): Promise<RunningModel | null> {
   let started: RunningModel | null = null;
   try {
-    started = await startModel(model, threads, { arena: true });
+    started = await startModel(model(), threads, { arena: true });
     for (let warm = 0; warm < 2; warm += 1) await started.run(new Map([['x', input]]));
     return started;
   } catch {

@@ -2,12 +2,15 @@ import type { NumberFormat } from '../../formats/format';
 import type { AppliedShape } from '../../run/applied-shapes';
 import { codeOperator, copiesModel, floatOperator, type Operator } from '../../run/operators';
 import type { NamedArray } from '../../run/run-model';
+import { loadRuntime } from '../../run/onnx-runtime';
 import { timeModels } from '../../run/stopwatch';
 import type { CostModel, CostRun, LayerCost } from '../method';
 
 /** Bytes of float32 weights of the copies of one operator, and how many copies at most. */
 const COPY_BYTES = 2 ** 26;
 const MOST_COPIES = 8;
+/** Weights of a dense layer that are timed at most: 128 MiB of float32. */
+const MOST_WEIGHTS = 2 ** 25;
 /** Operations from which one copy is enough: calling it takes nothing beside. */
 const LARGE = 1e8;
 /** Every operator is timed so often, the others between: what disturbs one pass for a while seldom meets the next. */
@@ -32,6 +35,7 @@ export const latency: CostModel = {
   perUnit: 1e6,
   parameters: {},
   async run(layers, formats, _options, run) {
+    loadRuntime();
     const shapes = new Map<string, AppliedShape>();
     for (const layer of layers) for (const shape of layer.shapes) shapes.set(keyOf(shape), shape);
     const rate = await streamRate(layers.reduce((sum, { view }) => sum + view.rows * view.cols, 0), run);
@@ -64,7 +68,8 @@ const keyOf = ({ kind, attributes, input, weight, output }: AppliedShape): strin
 interface Time { readonly nanoseconds: number; readonly spread: number; readonly operator: string }
 interface Timed { readonly float: Time | null; readonly byFormat: ReadonlyMap<string, Time> }
 
-async function timeShape(shape: AppliedShape, formats: readonly NumberFormat[], run: CostRun): Promise<Timed> {
+async function timeShape(whole: AppliedShape, formats: readonly NumberFormat[], run: CostRun): Promise<Timed> {
+  const { shape, times: factor } = trimmed(whole);
   const float = floatOperator(shape);
   if (!float) return { float: null, byFormat: new Map() };
   const operators = new Map<string, Operator>([[float.name, float]]);
@@ -77,16 +82,24 @@ async function timeShape(shape: AppliedShape, formats: readonly NumberFormat[], 
   }
   const weightBytes = 4 * shape.weight.reduce((a, b) => a * b, 1);
   const copies = shape.macs > LARGE ? 1 : Math.max(1, Math.min(MOST_COPIES, Math.floor(COPY_BYTES / weightBytes)));
-  const model = (operator: Operator | null) => copiesModel(shape.input, shape.output.length, copies, operator);
+  const model = (operator: Operator | null) => () => copiesModel(shape.input, shape.output.length, copies, operator);
   const [empty, ...times] = await timeModels([model(null), ...[...operators.values()].map(model)], inputOf(shape.input), run.threads, run.throwIfCancelled);
   const found = new Map([...operators.keys()].flatMap((name, i): [string, Time][] => {
     const time = times[i];
-    return time ? [[name, { nanoseconds: Math.max(1, (time.value - (empty?.value ?? 0)) / copies), spread: time.spread / copies, operator: name }]] : [];
+    return time ? [[name, { nanoseconds: factor * Math.max(1, (time.value - (empty?.value ?? 0)) / copies), spread: (factor * time.spread) / copies, operator: factor === 1 ? name : `${name}, on 1/${factor.toPrecision(2)} of its outputs` }]] : [];
   }));
   return {
     float: found.get(float.name) ?? null,
     byFormat: new Map([...nameOf].flatMap(([id, name]): [string, Time][] => (found.has(name) ? [[id, found.get(name)!]] : []))),
   };
+}
+
+/** A dense layer of many outputs (a vocabulary) is timed on so many of them as fit into memory easily: each output is a sum of its own. */
+function trimmed(shape: AppliedShape): { shape: AppliedShape; times: number } {
+  const [k, n] = [shape.input.at(-1)!, shape.output.at(-1)!];
+  const kept = Math.max(1, Math.floor(MOST_WEIGHTS / k));
+  if (shape.kind !== 'linear' || kept >= n) return { shape, times: 1 };
+  return { shape: { ...shape, output: [...shape.output.slice(0, -1), kept], weight: [k, kept], macs: (shape.macs / n) * kept }, times: n / kept };
 }
 
 /** The faster of two passes for each operator: a machine can only be disturbed towards the slow side. Half of what they differ by is noise. */
@@ -114,7 +127,7 @@ function partOf({ float, byFormat }: Timed, shape: AppliedShape, format: NumberF
 async function streamRate(weights: number, run: CostRun): Promise<number> {
   const side = Math.round(Math.min(STREAM_SIDES[1], Math.max(STREAM_SIDES[0], Math.sqrt(weights))));
   const shape: AppliedShape = { kind: 'linear', attributes: {}, input: [1, side], output: [1, side], weight: [side, side], macs: side * side };
-  const [time] = await timeModels([copiesModel(shape.input, 2, 1, floatOperator(shape))], inputOf(shape.input), run.threads, run.throwIfCancelled);
+  const [time] = await timeModels([() => copiesModel(shape.input, 2, 1, floatOperator(shape))], inputOf(shape.input), run.threads, run.throwIfCancelled);
   if (!time) throw new Error('onnxruntime does not run a matrix product here, so that nothing can be timed');
   return (4 * side * side) / time.value;
 }
