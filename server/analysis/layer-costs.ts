@@ -67,6 +67,7 @@ export async function layerCosts(
   }
   const notes = [`costs are those of one sample${sizes === '' ? '' : ` with ${sizes}, which --input or data can change`}`];
   if (request.ids.includes('bops') && request.activationBits === undefined) notes.push('activations are counted as floats of 32 bits unless --activation-bits says otherwise');
+  if (request.ids.includes('latency')) notes.push('latency is that of the quantizable layers one after another, without what lies between them');
   if (uncounted.length > 0) notes.push(`${uncounted.length} ${uncounted.length === 1 ? 'layer is' : 'layers are'} applied in a way that is not counted, and ${uncounted.length === 1 ? 'takes' : 'take'} no cost here: ${uncounted.slice(0, 3).join(', ')}`);
   return { tables, macs, notes };
 }
