@@ -21,6 +21,7 @@ export class GraphBuilder {
   private readonly constants = new Map<string, TracedValue>();
   private readonly sizes = new Map<string, string>();
   private readonly inputs: GraphValue[] = [];
+  private readonly standIns = new Set<string>();
   /** Which dimension of which input a free dimension is. */
   private readonly free = new Map<string, { input: string; axis: number }>();
   private count = 0;
@@ -55,6 +56,20 @@ export class GraphBuilder {
   parameter(name: string, source: string, type: OnnxType, shape: readonly number[]): TracedValue {
     if (!this.initializers.has(name)) this.initializers.set(name, { name, type, shape, data: { checkpoint: source } });
     return this.values.has(name) ? { name, type, dims: shape, complex: false } : this.value(name, { type, dims: shape });
+  }
+
+  /** A value of which only the shape is known. */
+  standIn(type: OnnxType, shape: readonly number[]): TracedValue {
+    const made = this.value(this.fresh(), { type, dims: shape });
+    this.standIns.add(made.name);
+    return made;
+  }
+  /** Stand-ins and everything computed from them. */
+  standing(): ReadonlySet<string> {
+    if (this.standIns.size === 0) return this.standIns;
+    const found = new Set(this.standIns);
+    for (const node of this.nodes) if (node.inputs.some((input) => found.has(input))) node.outputs.forEach((output) => found.add(output));
+    return found;
   }
 
   constant(type: OnnxType, shape: readonly number[], values: SmallTensor['values']): TracedValue {

@@ -7,10 +7,10 @@ import { BudgetExceeded, PyRaise, type Machine } from '../python/evaluation/mach
 import { callValue } from '../python/evaluation/calls';
 import { walkModules } from '../python/library/nn-module';
 import { isModule } from '../python/library/types';
-import { Choice, Instance, PyDict, PyList, PyTuple, Tensor, UnknownValue, type TracedValue, type Value } from '../python/values/values';
+import { Choice, Instance, PyDict, PyFunction, PyList, PyTuple, Tensor, UnknownValue, type TracedValue, type Value } from '../python/values/values';
 import { freeSize, type Whole } from '../python/values/symbolic';
 import type { PythonWorkspace } from '../python/workspace';
-import { inputCandidates, type InputSpec } from './inputs';
+import { inputCandidates, plainArguments, type InputSpec } from './inputs';
 import { MustBeFixed, TraceStop } from './stop';
 import { Tracer, type NamedTensor } from './tracer';
 
@@ -41,12 +41,14 @@ export interface TraceResult {
 const HINTS: Readonly<Record<string, number>> = { batch: 3, sequence: 22, height: 224, width: 224, length: 1024 };
 const MAX_FIXES = 6;
 const MAX_CANDIDATES = 40;
+const MAX_SAME_ENDS = 4;
 
 /** Never throws for what is in the source: what cannot be traced is in `stopped`. */
 export function traceModel(workspace: PythonWorkspace, request: TraceRequest): TraceResult {
   const candidates = request.inputs ? [request.inputs] : null;
   let best: TraceResult | null = null;
-  let tried = 0;
+  /** How often a place was where the trace ended, for the same reason: what shape the input has does not matter there. */
+  const ends = new Map<string, number>();
   let list: readonly (readonly InputSpec[])[] | null = candidates;
   for (let i = 0; list === null || i < Math.min(list.length, MAX_CANDIDATES); i += 1) {
     if (list === null) {
@@ -56,11 +58,12 @@ export function traceModel(workspace: PythonWorkspace, request: TraceRequest): T
       if (list.length === 0) return ended('forward takes no tensor');
     }
     const made = traceWith(workspace, request, list[i]!);
-    tried += 1;
     if (best === null || better(made, best)) best = made;
     if (best.stopped === null) break;
+    const end = `${made.stopped?.reason ?? ''} ${made.stopped?.span?.startLine ?? ''} ${String(list[i]![0]?.shape.length)}`;
+    ends.set(end, (ends.get(end) ?? 0) + 1);
+    if (ends.get(end)! >= MAX_SAME_ENDS) break;
   }
-  void tried;
   return best ?? ended('forward takes no tensor');
 }
 const ended = (reason: string, span?: SourceSpan): TraceResult => ({ graph: { name: 'model', opset: 20, inputs: [], outputs: [], nodes: [], initializers: [] }, inputs: [], reached: [], stopped: { reason, ...(span ? { span } : {}) }, assumptions: [] });
@@ -166,10 +169,20 @@ function runForward(tracer: Tracer, machine: Machine, root: Instance, specs: rea
     });
     keywords.set(spec.name, tracer.builder.input(spec.name, spec.type, dims));
   }
-  const result = callValue(machine, root, { positional: [...keywords.values()], keywords: new Map() }, root.cls.span ?? root.span);
+  const result = callValue(machine, root, argumentsOf(tracer, root, keywords), root.cls.span ?? root.span);
   const found = collectOutputs(tracer, result);
   if (found.length === 0) tracer.stop(result instanceof UnknownValue ? result.reason : 'forward returns no tensor', result instanceof UnknownValue ? result.span : root.cls.span ?? undefined);
   return found;
+}
+
+/** By name where forward has parameters of those names, so that others may be left out; else in order. */
+function argumentsOf(tracer: Tracer, root: Instance, inputs: ReadonlyMap<string, Value>): { positional: readonly Value[]; keywords: ReadonlyMap<string, Value> } {
+  const forward = root.cls.lookup('forward');
+  const named = new Set(forward instanceof PyFunction ? forward.definition.parameters.filter(({ kind }) => kind === 'normal' || kind === 'keyword').map(({ name }) => name) : []);
+  if (![...inputs.keys()].every((name) => named.has(name))) return { positional: [...inputs.values()], keywords: new Map() };
+  const plain = [...plainArguments(root)].filter(([name]) => !inputs.has(name));
+  for (const [name, value] of plain) tracer.guard(`${name} = ${value === false ? 'False' : String(value)}`);
+  return { positional: [], keywords: new Map([...inputs, ...plain]) };
 }
 
 /** Every tensor in what forward gives, named by its place. */

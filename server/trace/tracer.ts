@@ -37,6 +37,10 @@ export class Tracer implements TracePort {
   private readonly missing = new Map<Tensor, string>();
   private readonly paths = new Map<Instance, string>();
   private readonly stack: string[] = [];
+  /** Modules that constructors run to see what shape comes out. */
+  private rehearsing = 0;
+  /** Values that stand for weights while constructors run, and what is computed from them: only their shapes mean something. */
+  private stands: ReadonlySet<string> = new Set();
 
   constructor() { this.builder = new GraphBuilder(() => ({ module: this.stack.at(-1) ?? '', span: this.machine.site })); }
 
@@ -47,6 +51,7 @@ export class Tracer implements TracePort {
     for (const [tensor, name] of named) { this.named.set(tensor, name); tensor.traced = null; tensor.view = null; }
     for (const [tensor, name] of missing) this.missing.set(tensor, name);
     for (const [instance, path] of paths) this.paths.set(instance, path);
+    this.stands = this.builder.standing();
     this.strict = true;
   }
 
@@ -64,7 +69,8 @@ export class Tracer implements TracePort {
   /** What a tensor holds now. */
   read(tensor: Tensor): TracedValue {
     const { view } = tensor;
-    if (view && tensor.traced) {
+    if (this.stands.size > 0 && tensor.traced && this.stands.has(tensor.traced.name)) { tensor.traced = null; tensor.view = null; }
+    if (view && tensor.view && tensor.traced) {
       const base = this.read(view.base);
       if (base !== view.of) { view.of = base; tensor.traced = this.read(view.part(view.base)); }
     }
@@ -72,6 +78,7 @@ export class Tracer implements TracePort {
     const named = this.named.get(tensor);
     if (named) return (tensor.traced = this.builder.parameter(named.name, named.source, named.type, named.shape));
     if (tensor.data && tensor.shape && tensor.shape.length <= 1) return (tensor.traced = this.builder.constant(tensor.whole ? 'I64' : 'F32', tensor.shape as number[], tensor.data.map(finite)));
+    if (this.rehearsing > 0 && tensor.shape && !tensor.shape.includes(null)) return (tensor.traced = this.builder.standIn(tensor.whole ? 'I64' : 'F32', tensor.shape as number[]));
     const name = this.missing.get(tensor);
     if (name !== undefined) return this.stop(`${name} is not in the checkpoint`);
     return this.stop(this.strict ? 'the values of a tensor that the constructor makes are not known' : 'not known yet', tensor.span);
@@ -194,6 +201,7 @@ export class Tracer implements TracePort {
   callModule(machine: Machine, module: Instance, args: Arguments, site: SourceSpan): Value {
     const path = this.paths.get(module) ?? this.path;
     const forward = module.cls.lookup('forward');
+    if (!this.strict) return this.rehearse(machine, module, forward, args, site);
     this.stack.push(path);
     try {
       const made = forward instanceof PyFunction ? callFunction(machine, forward, { ...args, positional: [module, ...args.positional] }, site)
@@ -201,6 +209,16 @@ export class Tracer implements TracePort {
       this.reached.add(path);
       return made;
     } finally { this.stack.pop(); }
+  }
+  /** A constructor runs a module for the shape of what it gives: weights are stood for, and what cannot be followed is not known. */
+  private rehearse(machine: Machine, module: Instance, forward: Value | undefined, args: Arguments, site: SourceSpan): Value {
+    this.rehearsing += 1;
+    try {
+      return forward instanceof PyFunction ? callFunction(machine, forward, { ...args, positional: [module, ...args.positional] }, site) : this.libraryModule(machine, module, module.cls, args, site);
+    } catch (error) {
+      if (error instanceof TraceStop) return machine.unknown(`the result of running ${module.cls.name}: ${error.reason}`, site);
+      throw error;
+    } finally { this.rehearsing -= 1; }
   }
   libraryForward(module: Instance, cls: PyClass): Value | undefined {
     const known = cls.mro.find((each) => each.span === null && moduleNamed(each.name));

@@ -30,6 +30,7 @@ INPUTS = {
     "linear_attention": [{"float": (2, 7, 8)}], "alibi_gqa": [{"float": (2, 11, 16)}], "siamese": [{"float": (2, 1, 28, 28)}, {"float": (2, 1, 28, 28)}],
     "pointnet": [{"float": (2, 3, 128)}], "crnn": [{"float": (2, 1, 16, 24)}], "inplace_views": [{"float": (3, 6)}], "running_products": [{"float": (2, 7, 5)}], "functional_params": [{"float": (3, 4)}],
     "star_unpack": [{"float": (2, 7, 8)}], "autograd_function": [{"float": (3, 6)}],
+    "graph_attention": [{"float": (5, 7)}, {"adjacency": 5}], "conditioned_unet": [{"float": (2, 3, 8, 8)}, {"number": 0}, {"int": (2,), "below": 100}, {"float": (2, 5, 6)}],
     "normed_weights": [{"float": (2, 2, 16)}],
 }
 #: Shapes that the source does not tell.
@@ -56,6 +57,11 @@ def build(module, root):
 
 
 def tensor(spec, generator):
+    if "number" in spec:
+        return spec["number"]
+    if "adjacency" in spec:
+        joined = torch.rand((spec["adjacency"],) * 2, generator=generator) < 0.5
+        return (joined | joined.T | torch.eye(spec["adjacency"]).bool()).float()
     if "int" in spec:
         return torch.randint(1, spec["below"], spec["int"], generator=generator)
     return torch.randn(spec["float"], generator=generator)
@@ -97,7 +103,8 @@ def main(names):
                 elif value.abs().max() == 0 or not torch.isfinite(value).all() or value.abs().max() > 10:
                     value.copy_(torch.randn(value.shape, generator=generator) * 0.3)
             inputs = [tensor(spec, generator) for spec in specs]
-            outputs = flatten(model(*[each.clone() for each in inputs]))
+            outputs = flatten(model(*[each.clone() if isinstance(each, torch.Tensor) else each for each in inputs]))
+            inputs = [each for each in inputs if isinstance(each, torch.Tensor)]
         seen = set()
         weights = {}
         for name, value in model.state_dict().items():

@@ -95,8 +95,8 @@ function ordinaryLookup(object: Instance): Value {
 
 function instanceAttribute(machine: Machine, object: Instance, name: string, searching = false): Value | undefined {
   if (machine.tracer) {
-    // A model is traced as it is used, not as it is trained.
-    if (name === 'training') return false;
+    // A model is traced as it is used, not as it is trained; its constructor makes it for training.
+    if (name === 'training') return !machine.tracer.strict;
     if (name === 'forward' && object.cls.lookup(name) === undefined) return machine.tracer.libraryForward(object, object.cls);
     if (name === '__call__' && isModuleClass(object.cls)) return object;
   }

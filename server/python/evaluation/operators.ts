@@ -42,9 +42,14 @@ export function truth(machine: Machine, value: Value): boolean | undefined {
   return true;
 }
 
+const isBuiltinType = (value: Value): boolean => value instanceof PyClass && value.span === null && value.native.construct !== undefined && value.qualifiedName === value.name;
+const isForeign = (value: Value): boolean => value instanceof UnknownValue && value.origin !== undefined && value.origin.called === undefined && value.origin.package !== 'unknown' && /(^|\.)[A-Z]\w*$/.test(value.origin.name);
+
 /** `a == b`, undefined when not known. */
 export function equals(machine: Machine, a: Value, b: Value): boolean | undefined {
   if (a === b && !(a instanceof UnknownValue)) return true;
+  // `type(x) == ListConfig`: a class of a package that is not here is none of Python's own.
+  if ((isBuiltinType(a) && isForeign(b)) || (isBuiltinType(b) && isForeign(a))) return false;
   if (a instanceof UnknownValue || b instanceof UnknownValue) return undefined;
   if (a instanceof Choice) return agree(a.options.map((option) => equals(machine, option, b)));
   if (b instanceof Choice) return agree(b.options.map((option) => equals(machine, a, option)));

@@ -227,7 +227,13 @@ const helpers: Readonly<Record<string, Value>> = {
     return made < 0.9 * v ? made + divisor : made;
   }),
 };
+/** YOLO's own rounding, always upwards. */
+const roundedUp = builtin('make_divisible', (m, args) => {
+  const [x, divisor] = [asNumber(args.positional[0] ?? null), asNumber(argument(args, 1, 'divisor') ?? null)];
+  return x === undefined || !divisor ? m.unknown('make_divisible(…) of something that is not known') : Math.ceil(x / divisor) * divisor;
+});
 export function thirdPartyMember(module: string, member: string): Value | undefined {
+  if (/^ultralytics(\.|$)/.test(module) && member === 'make_divisible') return roundedUp;
   if (/^timm(\.|$)/.test(module) && Object.hasOwn(helpers, member)) return helpers[member];
   if (member === 'LightningModule') return lightningModule;
   if (module === 'torchvision' || /^torchvision\./.test(module)) { const own = torchClass(`${module}.${member}`); if (own) return own; }

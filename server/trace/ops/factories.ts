@@ -1,6 +1,6 @@
 /** Tensors that are made of sizes and numbers. */
 import { asNumber } from '../../python/evaluation/iteration';
-import type { PyList} from '../../python/values/values';
+import type { PyList } from '../../python/values/values';
 import { PyDict, PyFloat, PyTuple, Tensor, type Value } from '../../python/values/values';
 import { floorQuotient, minus, plus, Symbolic, type Whole } from '../../python/values/symbolic';
 import type { OnnxType } from '../../../kernels/graph/onnx-types';
@@ -34,7 +34,16 @@ define('Tensor.new_tensor', 'input, data, dtype=None', (g, a) => cast(g, a.tenso
 define('Tensor.fill_', 'input, value', (g, a) => g.write(a.tensor('input'), full(g, g.dims(a.tensor('input')), a.raw('value')!, a, g.type(a.tensor('input')))));
 define('Tensor.zero_', 'input', (g, a) => g.write(a.tensor('input'), filled(g, g.dims(a.tensor('input')), 0, g.type(a.tensor('input')))));
 define('Tensor.copy_', 'input, src, non_blocking=False', (g, a) => g.write(a.tensor('input'), expand(g, cast(g, a.tensor('src'), g.type(a.tensor('input'))), g.dims(a.tensor('input')))));
-define('tensor as_tensor asarray torch.FloatTensor torch.LongTensor torch.BoolTensor', 'data, dtype=None', (g, a) => { const x = a.tensor('data'); const name = a.dtype(); return name === null ? x : toType(g, x, name); });
+define('tensor as_tensor asarray', 'data, dtype=None', (g, a) => { const x = a.tensor('data'); const name = a.dtype(); return name === null ? x : toType(g, x, name); });
+/** The classes of tensors are given values, or sizes of what is written later. */
+for (const [name, type] of [['FloatTensor', 'F32'], ['LongTensor', 'I64'], ['BoolTensor', 'BOOL'], ['Tensor', 'F32']] as const) {
+  define(`torch.${name}`, '*data', (g, a) => {
+    const given = (a.raw('data') as PyTuple).items;
+    const [only] = given;
+    if (given.length === 1 && only !== undefined && typeof only !== 'number' && !(only instanceof Symbolic)) return cast(g, g.asTensor(only) ?? g.stop(`the values of a ${name} are not known`), type);
+    return filled(g, a.wholes('data'), 0, type);
+  });
+}
 define('eye', 'n, m=None, dtype=None', (g, a) => {
   const n = a.whole('n');
   const m = a.whole('m', n);

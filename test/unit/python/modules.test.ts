@@ -434,3 +434,21 @@ class Net(nn.Module):
 `);
   assert.deepEqual(rows(tree.root), ['a.weight [2,1,3,3,3]', 'b.weight [6,1]']);
 });
+
+test('a plain value is of no class of a package that is not here; what such a package configures is no layer', () => {
+  const tree = treeOf(`
+import torch.nn as nn
+from omegaconf.listconfig import ListConfig
+from othermodels.vision import _cfg
+from ultralytics.utils.ops import make_divisible
+class Net(nn.Module):
+    def __init__(self, context_dim=6):
+        super().__init__()
+        if type(context_dim) == ListConfig:
+            context_dim = list(context_dim)
+        self.default_cfg = _cfg()
+        self.to_k = nn.Linear(context_dim, make_divisible(31 * 0.5, 8), bias=False)
+`);
+  assert.deepEqual(rows(tree.root), ['to_k.weight [16,6]']);
+  assert.deepEqual(tree.root.children.map(({ path }) => path), ['to_k']);
+});
