@@ -32,7 +32,8 @@ export async function withTypes(graph: Graph, checkpointPath: string): Promise<G
     const model: OnnxModel = { ...resolveGraph(small, checkpoint, reader), inputs: [...graph.inputs, ...inputs] };
     // Some operators want their weights as constants: then they are all loaded.
     const found = await inferred(model).catch(async (error: unknown) => inputs.length === 0 ? Promise.reject(error as Error) : inferred(resolveGraph(graph, checkpoint, reader)));
-    return { ...graph, outputs: graph.outputs.map((output) => found.get(output.name) ?? output), values: [...found.values()].filter(({ name }) => !graph.outputs.some((output) => output.name === name)) };
+    const given = new Set(graph.outputs.map(({ name }) => name));
+    return { ...graph, outputs: graph.outputs.map((output) => found.get(output.name) ?? output), values: [...found.values()].filter(({ name }) => !given.has(name)) };
   } finally { reader.close(); }
 }
 

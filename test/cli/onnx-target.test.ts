@@ -1,12 +1,12 @@
 /** ONNX models as TARGET: every verb that runs a model takes them, and says of the same network what it says of its source. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { writeOnnx, type OnnxModel } from '../../kernels/graph/write-onnx';
 import { Random } from '../../kernels/numerics/random';
 import { dataPath, needsData, repositoryRoot } from '../support/data';
-import { bitlens, folder, json } from './run';
+import { bitlens, folder, json, type Outcome } from './run';
 
 const run = async <T>(...words: string[]): Promise<T> => {
   const outcome = await bitlens([...words, '--json']);
@@ -164,4 +164,48 @@ test('ResNet-20, written as ONNX, is what its source is', async (t) => {
   assert.deepEqual(one.layers.map((layer) => layer.path).sort(), other.layers.map((layer) => layer.path).sort());
   near(one.after.loss, other.after.loss, 1e-3, 'loss after GPTQ');
   assert.equal(one.averageBits, other.averageBits);
+});
+
+test('values beside the model go along with an export, into another folder', async (t) => {
+  const where = folder(t);
+  const file = path.join(where, 'm.onnx');
+  await writeOnnx(file, {
+    name: 'm', opset: 17, inputs: [{ name: 'x', type: 'F32', shape: ['n', 12] }], outputs: [{ name: 'y', type: 'F32', shape: ['n', 40] }], nodes: [{ op: 'MatMul', inputs: ['x', 'fc.weight'], outputs: ['y'], module: '' }],
+    initializers: [{ name: 'fc.weight', type: 'F32', shape: [12, 40], write: (sink) => sink(new Uint8Array(random(480, 3).buffer)) }],
+  }, { external: true });
+  const data = digits(where);
+  const trial = (out: string): Promise<Outcome> => bitlens(['trial', 'ptq', file, ...data, '--format', 'int3-sym-channel', '--method', 'rtn', '--export', out, '--json']);
+  assert.match((await trial(path.join(where, 'q.onnx'))).stderr, /keeps its values in m\.onnx\.data beside it.*export into another folder/);
+  mkdirSync(path.join(where, 'out'));
+  const tried = json<Tried>(await trial(path.join(where, 'out/q.onnx')));
+  near((await run<Evaluated>('evaluate', path.join(where, 'out/q.onnx'), ...data)).loss, tried.after.loss, 1e-6, 'loss');
+  assert.match((await trial(path.join(where, 'out/p.onnx'))).stderr, /m\.onnx\.data is there already/);
+  assert.deepEqual(readdirSync(path.join(where, 'out')).sort(), ['m.onnx.data', 'q.onnx']);
+});
+
+test('a model with quantized weights is evaluated as it is; its layers are measured as the values they stand for', async (t) => {
+  const where = folder(t);
+  const file = path.join(where, 'qdq.onnx');
+  const bytes = (name: string, type: 'I8' | 'F32' | 'U8', shape: number[], values: Int8Array | Uint8Array | Float32Array): OnnxModel['initializers'][number] => ({ name, type, shape, write: (sink) => sink(new Uint8Array(values.buffer)) });
+  const weight = random(60, 9);
+  await writeOnnx(file, {
+    name: 'qdq', opset: 13, inputs: [{ name: 'x', type: 'F32', shape: ['n', 12] }], outputs: [{ name: 'logits', type: 'F32', shape: ['n', 5] }],
+    nodes: [
+      { op: 'QuantizeLinear', inputs: ['x', 'xs', 'xz'], outputs: ['q'], module: '' }, { op: 'DequantizeLinear', inputs: ['q', 'xs', 'xz'], outputs: ['d'], module: '' },
+      { op: 'DequantizeLinear', inputs: ['fc', 'ws', 'wz'], outputs: ['w'], attributes: { axis: { int: 1 } }, module: '' }, { op: 'MatMul', inputs: ['d', 'w'], outputs: ['logits'], module: 'fc' },
+    ],
+    initializers: [
+      bytes('xs', 'F32', [], Float32Array.of(0.03)), bytes('xz', 'U8', [], Uint8Array.of(128)), bytes('fc', 'I8', [12, 5], Int8Array.from(weight, (each) => Math.max(-127, Math.min(127, Math.round(each * 40))))),
+      bytes('ws', 'F32', [5], new Float32Array(5).fill(1 / 40)), bytes('wz', 'I8', [5], new Int8Array(5)),
+    ],
+  });
+  const data = digits(where);
+  assert.equal((await run<Evaluated>('evaluate', file, ...data)).metric, 'accuracy');
+  const { layers } = await run<Measured>('sensitivity', file, ...data, '--formats', 'int2-sym-channel,int8-sym-channel');
+  assert.deepEqual(layers.map((layer) => layer.path), ['fc']);
+  assert.ok(layers[0]!.formats['int2-sym-channel']!.value > 10 * Math.abs(layers[0]!.formats['int8-sym-channel']!.value));
+  const trial = (out: string): Promise<Outcome> => bitlens(['trial', 'ptq', file, ...data, '--calibration', data[1]!, '--format', 'int3-sym-channel', '--method', 'gptq', '--export', path.join(where, out), '--json']);
+  assert.match((await trial('q.onnx')).stderr, /fc is not stored as plain values in qdq\.onnx/);
+  const tried = json<Tried>(await trial('q.safetensors'));
+  near((await run<Evaluated>('evaluate', file, '--checkpoint', path.join(where, 'q.safetensors'), ...data)).loss, tried.after.loss, 1e-6, 'loss');
 });

@@ -76,11 +76,12 @@ class GraphReader {
     const kept = nodes.some((node) => calls.has(node)) ? functions : [];
     const [inputs, outputs] = [this.modelInputs(), this.outputs.map((value) => this.modelOutput(value))];
     if (outputs.length === 0) this.unfit('the model gives no output');
+    const given = new Set(outputs.map(({ name }) => name));
     const opset = opsets.get('');
     opsets.delete('');
     return {
       name: name === '' ? 'model' : name, opset: opset ?? SOME_OPSET, ...(opsets.size > 0 ? { domains: Object.fromEntries(opsets) } : {}),
-      inputs, outputs, nodes, initializers: [...this.initializers.values()], values: this.values.filter((value) => !outputs.some((output) => output.name === value.name)),
+      inputs, outputs, nodes, initializers: [...this.initializers.values()], values: this.values.filter(({ name }) => !given.has(name)),
       ...(kept.length > 0 ? { functions: kept } : {}), file: this.checkpoint.path,
     };
   }
