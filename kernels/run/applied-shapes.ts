@@ -1,10 +1,10 @@
 /** What applying a weight takes: sizes of what goes in and comes out, and the multiply-accumulate operations between. */
 import { valueTypes } from '../graph/cut';
-import type { Attribute, Graph } from '../graph/graph';
+import type { Attribute, Graph, GraphNode } from '../graph/graph';
 import { sitesOf, type SiteKind } from './sites';
 
 export interface AppliedShape {
-  readonly kind: SiteKind;
+  readonly kind: SiteKind | 'recurrent';
   readonly attributes: Readonly<Record<string, Attribute>>;
   readonly input: readonly number[];
   readonly output: readonly number[];
@@ -14,6 +14,12 @@ export interface AppliedShape {
   readonly macs: number;
 }
 
+/** Operators that hand on a weight, parts of it (a projection of queries, keys and values in one), or several stacked (gates). */
+const HANDING_ON = new Set(['Transpose', 'Identity', 'Cast', 'Squeeze', 'Unsqueeze', 'Reshape', 'Flatten', 'Slice', 'Split', 'Concat']);
+const RECURRENT = new Set(['LSTM', 'GRU', 'RNN']);
+
+interface Applied { readonly kind: AppliedShape['kind']; readonly node: GraphNode; readonly input: string; readonly output: string }
+
 /**
  * Every application of a tensor, in the order in which they run; empty where the graph has none we know.
  * @throws Error for a size that is not a number: fix the sizes of the graph's inputs first
@@ -21,14 +27,29 @@ export interface AppliedShape {
 export function appliedShapes(graph: Graph, tensor: string): AppliedShape[] {
   const typeOf = valueTypes(graph);
   const stored = graph.initializers.find(({ data }) => 'checkpoint' in data && data.checkpoint === tensor);
-  return sitesOf(graph, tensor).map(({ kind, node, input, output }) => {
+  if (!stored) return [];
+  const whole = sitesOf(graph, tensor);
+  return (whole.length > 0 ? whole : appliedInParts(graph, stored.name)).map(({ kind, node, input, output }) => {
     const sizes = (value: string): number[] => typeOf(value).shape.map((dim) => {
       if (typeof dim === 'number') return dim;
       throw new Error(`the size ${dim} at ${JSON.stringify(node.module || node.op)} is not a number, so that nothing can be counted there`);
     });
-    const weight = valueOrNull(typeOf, node.inputs[kind === 'lookup' ? 0 : 1]!) ?? stored!.shape;
+    const weight = kind === 'recurrent' ? stored.shape : valueOrNull(typeOf, node.inputs[kind === 'lookup' ? 0 : 1]!) ?? stored.shape;
     const shape = { kind, attributes: node.attributes ?? {}, input: sizes(input), output: sizes(output), weight };
     return { ...shape, macs: macsOf(shape) };
+  });
+}
+
+/** Where parts of a weight, or weights stacked with others, are applied. */
+function appliedInParts(graph: Graph, weight: string): Applied[] {
+  const parts = new Set([weight]);
+  return graph.nodes.flatMap((node): Applied[] => {
+    const { op, inputs, outputs, domain } = node;
+    if (domain) return [];
+    if (HANDING_ON.has(op) && inputs.some((input) => parts.has(input))) outputs.forEach((output) => parts.add(output));
+    const applied = { node, input: inputs[0]!, output: outputs.find((output) => output !== '')! };
+    if (RECURRENT.has(op) && (parts.has(inputs[1] ?? '') || parts.has(inputs[2] ?? ''))) return [{ ...applied, kind: 'recurrent' }];
+    return (op === 'MatMul' || op === 'Gemm') && parts.has(inputs[1] ?? '') && !parts.has(inputs[0]!) ? [{ ...applied, kind: 'linear' }] : [];
   });
 }
 
@@ -45,6 +66,8 @@ const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a *
 /** Every output of a dense layer or a convolution is a sum over its inputs; every input of a transposed one goes to each kernel element. */
 function macsOf({ kind, input, output, weight }: Omit<AppliedShape, 'macs'>): number {
   if (kind === 'lookup') return 0;
+  // Every weight is used once in every step: [steps, batch, features].
+  if (kind === 'recurrent') return product(input.slice(0, 2)) * product(weight);
   if (kind === 'linear') return product(output) * input.at(-1)!;
   return product(kind === 'conv' ? output : input) * product(weight.slice(1));
 }

@@ -29,9 +29,9 @@ const INT8_INPUTS = 4;
 
 const product = (sizes: readonly number[]): number => sizes.reduce((a, b) => a * b, 1);
 
-/** The layer as it is: float32. Null for a lookup, which computes nothing. */
+/** The layer as it is: float32. Null for a lookup, which computes nothing, and for a weight of a recurrent operator, which has others beside it. */
 export function floatOperator(shape: AppliedShape): Operator | null {
-  if (shape.kind === 'lookup') return null;
+  if (shape.kind === 'lookup' || shape.kind === 'recurrent') return null;
   if (shape.kind === 'linear') {
     const { k, n } = linearSizes(shape);
     return { name: 'MatMul, float32', emit: (into, copy) => into.node('MatMul', ['x', into.floats(`w${copy}`, [k, n])]) };

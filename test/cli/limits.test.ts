@@ -15,7 +15,7 @@ const MIXED = [2, 3, 4, 6, 8].map((bits) => `int${bits}-sym-channel`).join(',');
 
 interface Cost { id: string; unit: string; value: number; limit: number | null; uniform: number | null; estimated: number }
 interface Layer { path: string; format: string; bitsPerWeight: number; macs: number; costs: Record<string, { value: number; basis: string; operator?: string }> }
-interface Allocated { averageBits: number; objective: number; optimal: boolean; costs: Cost[]; layers: Layer[]; coupled: { kind: string; layers: string[]; by: string }[]; note: string | null; uniform: { objective: number } | null }
+interface Allocated { averageBits: number; objective: number; optimal: boolean; costs: Cost[]; layers: Layer[]; coupled: { kind: string; layers: string[]; by: string }[]; note: string | null; uniform: { objective: number } | null; judgement: { baseline: { accuracy: number }; recipes: { accuracy: number }[]; within: string[] } | null }
 const run = async (...words: string[]): Promise<Allocated> => {
   const outcome = await bitlens([...words, '--json']);
   assert.equal(outcome.code, 0, outcome.stderr);
@@ -52,6 +52,31 @@ test('latency: int8 is measured, what no operator computes with is called an est
   // The embedding is a lookup too, which is nothing but bytes.
   assert.equal(measured.costs[0]!.estimated, 1);
   for (const layer of measured.layers) if (layer.path !== 'model.embed_tokens') assert.match(layer.costs.latency!.operator!, /^(MatMulNBits, 4 bits|DynamicQuantizeMatMul)/);
+});
+
+test('a target is reached with the fewest operations, and a graph that is a file is counted like its source', async (t) => {
+  if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10')) return;
+  const cifar = (name: string): string => dataPath(`cifar10/${name}.npy`);
+  const config = path.join(folder(t), 'bitlens.json');
+  writeFileSync(config, JSON.stringify({ models: [{
+    source: RESNET, class: 'ResNet20', checkpoint: dataPath('resnet20/resnet20-12fca82f.th'), task: 'classification',
+    data: {
+      calibration: { inputs: cifar('train_images'), labels: cifar('train_labels') }, evaluation: { inputs: cifar('test_images'), labels: cifar('test_labels') },
+      preprocess: { scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], layout: 'NHWC' },
+    },
+  }] }));
+  const words = ['--target-drop', '5%', '--activation-bits', '8', '--formats', 'int3-sym-channel,int4-sym-channel,int8-sym-channel', '--samples', '100', '--calibration-samples', '8'];
+  const { costs: [cost], judgement } = await run('allocate', config, '--minimize', 'bops', ...words);
+  const [own, ...rivals] = judgement!.recipes;
+  assert.ok(own!.accuracy >= 0.95 * judgement!.baseline.accuracy && cost!.limit !== null && cost!.value <= cost!.limit && cost!.value < 2.5, JSON.stringify(cost));
+  assert.deepEqual(judgement!.within, ['bit operations']);
+  assert.ok(rivals.length >= 2);
+  const limited = await run('allocate', config, '--bops', '2.3', ...words);
+  assert.ok(limited.costs[0]!.value <= 2.3 && limited.judgement!.recipes[0]!.accuracy >= 0.95 * judgement!.baseline.accuracy);
+  const onnx = path.join(folder(t), 'resnet.onnx');
+  assert.equal((await bitlens(['trace', config, '--onnx', onnx])).code, 0);
+  const file = await run('allocate', onnx, '--bops', '1.2', '--activation-bits', '8', ...CIFAR);
+  assert.equal(file.layers.reduce((sum, layer) => sum + layer.macs, 0), 40_551_040);
 });
 
 test('coupled layers get one format, and the recipe keeps them together', async (t) => {

@@ -116,8 +116,8 @@ function better(a: Timed, b: Timed): Timed {
 function partOf({ float, byFormat }: Timed, shape: AppliedShape, format: NumberFormat, bytes: number, floatBytes: number, rate: number): LayerCost {
   const measured = byFormat.get(format.id);
   if (measured) return { value: measured.nanoseconds, basis: 'measured', spread: measured.spread, operator: measured.operator };
-  // A lookup reads the rows it is asked for.
-  const read = shape.kind === 'lookup' ? Math.min(1, shape.input.reduce((a, b) => a * b, 1) / shape.weight[0]!) : 1;
+  // A lookup reads the rows it is asked for, a recurrent weight is read in every step.
+  const read = shape.kind === 'lookup' ? Math.min(1, shape.input.reduce((a, b) => a * b, 1) / shape.weight[0]!) : shape.kind === 'recurrent' ? shape.input[0]! : 1;
   const least = (read * bytes) / rate;
   if (!float) return { value: least, basis: 'estimated', spread: 0 };
   return { value: Math.max(least, float.nanoseconds - (floatBytes - bytes) / rate), basis: 'estimated', spread: float.spread };

@@ -36,6 +36,25 @@ test('multiply-accumulate operations, by hand', () => {
   assert.deepEqual(appliedShapes(graphOf('MatMul', [1, 40], [24, 40], [1, 24]), 'other'), []);
 });
 
+test('a projection that is used in parts, and weights of a recurrent operator, are counted by their uses', () => {
+  const initializer = (name: string, shape: number[]): Graph['initializers'][number] => ({ name, type: 'F32', shape, data: { checkpoint: name } });
+  const value = (name: string, ...shape: number[]): NonNullable<Graph['values']>[number] => ({ name, type: 'F32', shape });
+  const graph: Graph = {
+    name: 'g', opset: 20, inputs: [value('x', 5, 1, 16)], outputs: [value('h', 5, 1, 1, 8)],
+    nodes: [
+      { op: 'Split', inputs: ['qkv'], outputs: ['wq', 'wk', 'wv'], module: 'a' },
+      ...['q', 'k', 'v'].flatMap((part) => [{ op: 'Transpose', inputs: [`w${part}`], outputs: [`t${part}`], module: 'a' }, { op: 'MatMul', inputs: ['x', `t${part}`], outputs: [part], module: 'a' }]),
+      { op: 'Unsqueeze', inputs: ['ih'], outputs: ['W'], module: 'r' }, { op: 'Unsqueeze', inputs: ['hh'], outputs: ['R'], module: 'r' },
+      { op: 'GRU', inputs: ['x', 'W', 'R'], outputs: ['h', ''], module: 'r' },
+    ],
+    initializers: [initializer('qkv', [48, 16]), initializer('ih', [24, 16]), initializer('hh', [24, 8])],
+    values: ['q', 'k', 'v'].map((name) => value(name, 5, 1, 16)),
+  };
+  assert.deepEqual(appliedShapes(graph, 'qkv').map(({ kind, macs }) => [kind, macs]), Array.from({ length: 3 }, () => ['linear', 5 * 16 * 16]));
+  assert.deepEqual(appliedShapes(graph, 'ih').map(({ kind, macs }) => [kind, macs]), [['recurrent', 5 * 24 * 16]]);
+  assert.deepEqual(appliedShapes(graph, 'hh').map(({ kind, macs }) => [kind, macs]), [['recurrent', 5 * 24 * 8]]);
+});
+
 test('bit operations are operations x weight bits x activation bits, over every application', async () => {
   const formats = ['int3-sym-channel', 'int4-sym-g32', 'nf4', 'bf16'].map(parseFormat);
   const bops = methodOfKind('cost', 'bops');
