@@ -4,7 +4,7 @@ import type { ModuleTree, RootCandidate, SourceSpan } from './module-tree';
 import { spanOf } from './syntax/ast';
 import { compareLayouts, moveSpans, type FileMove } from './reuse';
 import { Reading, recordReading, SourceFile, type Layout, type TextChange } from './syntax/source-file';
-import { Instance, PyClass, PyFunction, type Value } from './values/values';
+import { BoundMethod, Instance, PyClass, PyFunction, type Value } from './values/values';
 import { getAttribute } from './evaluation/attributes';
 import { callValue } from './evaluation/calls';
 import { initialize } from './evaluation/classes';
@@ -363,6 +363,13 @@ function buildRoot(machine: Machine, session: Session, file: string, name: strin
         span = spanOf(target.definition);
         value = machine.unknown(`${name} could not be evaluated`, span);
         value = callValue(machine, target, rootArguments(machine, target, args), span);
+      } else if (target instanceof BoundMethod && target.callee instanceof PyFunction) {
+        // `Net.from_name`: the class comes first, and is not given.
+        span = spanOf(target.callee.definition);
+        value = machine.unknown(`${name} could not be evaluated`, span);
+        const { positional, keywords } = rootArguments(machine, target.callee, args);
+        const [self] = target.callee.definition.parameters;
+        value = callValue(machine, target, { positional, keywords: new Map([...keywords].filter(([key]) => key !== self?.name)) }, span);
       }
     } catch (error) { value = failed(machine, error, value); }
   }

@@ -8,7 +8,7 @@ import { callValue } from '../python/evaluation/calls';
 import { walkModules } from '../python/library/nn-module';
 import { isModule } from '../python/library/types';
 import { Choice, Instance, PyDict, PyFunction, PyList, PyTuple, Tensor, UnknownValue, type TracedValue, type Value } from '../python/values/values';
-import { freeSize, type Whole } from '../python/values/symbolic';
+import { freeSize, TooComplex, type Whole } from '../python/values/symbolic';
 import type { PythonWorkspace } from '../python/workspace';
 import { inputCandidates, plainArguments, type InputSpec } from './inputs';
 import { MustBeFixed, TraceStop } from './stop';
@@ -113,6 +113,7 @@ function traceOnce(workspace: PythonWorkspace, request: TraceRequest, specs: rea
     });
   } catch (error) {
     if (error instanceof MustBeFixed) return error;
+    if (error instanceof TooComplex) return new MustBeFixed(error.dimension, tracer.freeHints.get(error.dimension) ?? 19, error.message);
     const [reason, span] = reasonOf(error);
     stopped = { reason, ...(span ? { span } : {}) };
     // What was traced so far is still of use: the last values are its outputs.
@@ -129,6 +130,7 @@ function reasonOf(error: unknown): [string, SourceSpan | undefined] {
   if (error instanceof TraceStop) return [error.reason, error.span];
   if (error instanceof PyRaise) return [`the code raises ${error.type}${error.detail ? `: ${error.detail}` : ''}`, error.span];
   if (error instanceof BudgetExceeded) return [error.kind === 'steps' ? 'running forward takes too many steps to be followed' : 'the calls recurse too deep to be followed', error.span];
+  if (error instanceof TooComplex) return [error.message, undefined];
   if (error instanceof RangeError) return ['the calls recurse too deep to be followed', undefined];
   throw error;
 }

@@ -110,20 +110,29 @@ export function namedTuple(machine: Machine, cls: PyClass, args: Arguments, site
     const given = argument(args, i, name);
     if (given !== undefined) return given;
     if (node) return evaluate(machine, node, environment);
-    const fallback = cls.dict.get(name);
+    const fallback = cls.dict.get(name) ?? laterDefault(cls, i - fields.length);
     return fallback === undefined ? machine.unknown(`field ${name} of ${cls.name} is not given`, site) : fallback;
   });
   return new PyTuple(items, cls, fields.map((item) => item.name));
 }
 
+/** `Point.__new__.__defaults__ = (None,) * 2`: given after the class was made, counted from the last field. */
+function laterDefault(cls: PyClass, fromEnd: number): Value | undefined {
+  const make = cls.lookup('__new__');
+  const defaults = make instanceof Instance ? make.attributes.get('__defaults__') : undefined;
+  return defaults instanceof PyTuple ? defaults.items.at(fromEnd) : undefined;
+}
+
 /** `collections.namedtuple('Point', 'x y')`. */
-export const namedtuple = builtin('namedtuple', (machine, args) => {
+export const namedtuple = builtin('namedtuple', (machine, args, site) => {
   const [name, names] = args.positional;
   const fields = typeof names === 'string' ? names.split(/[\s,]+/).filter(Boolean) : names === undefined ? [] : [...valuesOf(machine, names).items].filter((item): item is string => typeof item === 'string');
   const cls = nativeClass(typeof name === 'string' ? name : 'namedtuple', {}, [namedTupleClass]);
   cls.kind = 'namedtuple';
   const environment = new Environment(new ModuleScope('', '', false, []), null, 'module', 0);
   cls.fields = fields.map((item) => ({ name: item, default: null, annotation: null, environment }));
+  cls.dict.set('_fields', new PyTuple(fields));
+  cls.dict.set('__new__', new Instance(simpleNamespace, site));
   const defaults = args.keywords.get('defaults');
   if (defaults !== undefined) {
     const values = [...valuesOf(machine, defaults).items];

@@ -16,12 +16,21 @@ export interface Atom {
 }
 interface Term { readonly coefficient: number; readonly atoms: readonly Atom[] }
 
+/** A size whose polynomial has grown beyond use: the free dimension had better be a number. */
+export class TooComplex extends Error {
+  constructor(readonly dimension: string) { super(`sizes that follow from ${dimension} grow too long`); }
+}
+/** Sizes of real models are far below: nested quotients of the height of a picture take a few hundred characters. */
+const MAX_KEY = 3000;
+const MAX_TERMS = 256;
+
 export class Symbolic {
   /** Equal numbers have equal keys. */
   readonly key: string;
   readonly hint: number;
   constructor(readonly terms: readonly Term[]) {
     this.key = terms.map(textOfTerm).join(' + ').replaceAll('+ -', '- ');
+    if (this.key.length > MAX_KEY) throw new TooComplex(this.free[0] ?? 'a free dimension');
     this.hint = terms.reduce((sum, { coefficient, atoms }) => sum + coefficient * atoms.reduce((product, atom) => product * atom.hint, 1), 0);
   }
   /** Names of the free dimensions it depends on. */
@@ -69,6 +78,7 @@ export function plus(a: Whole, b: Whole): Whole {
 }
 export function times(a: Whole, b: Whole): Whole {
   if (typeof a === 'number' && typeof b === 'number') return a * b;
+  if (termsOf(a).length * termsOf(b).length > MAX_TERMS) throw new TooComplex([a, b].flatMap((side) => (typeof side === 'number' ? [] : side.free))[0] ?? 'a free dimension');
   return collect(termsOf(a).flatMap((x) => termsOf(b).map((y) => ({ coefficient: x.coefficient * y.coefficient, atoms: sorted([...x.atoms, ...y.atoms]) }))));
 }
 export const minus = (a: Whole, b: Whole): Whole => plus(a, times(-1, b));

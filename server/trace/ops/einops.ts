@@ -3,12 +3,12 @@ import { nativeClass } from '../../python/library/types';
 import { moduleClass } from '../../python/library/types';
 import type { Tensor} from '../../python/values/values';
 import { Instance, PyDict, PyList, PyTuple, type Arguments, type Value } from '../../python/values/values';
-import { floorQuotient, hintOf, product, type Whole } from '../../python/values/symbolic';
+import { floorQuotient, hintOf, minus, plus, product, type Whole } from '../../python/values/symbolic';
 import type { SourceSpan } from '../../python/module-tree';
 import { asWhole } from '../bound';
 import { defineModule } from '../registry';
 import type { Tracer } from '../tracer';
-import { concat, expand, mismatch, reshape, shapeText, transpose, unsqueeze } from './basic';
+import { concat, expand, mismatch, reshape, shapeText, slice, transpose, unsqueeze } from './basic';
 import { einsum } from './linear';
 import { reduce } from './reduction';
 
@@ -86,6 +86,42 @@ function tensorOf(g: Tracer, value: Value | undefined): Tensor {
   if (value instanceof PyList || value instanceof PyTuple) return concat(g, value.items.map((item) => unsqueeze(g, item as Tensor, [0])), 0);
   return (value === undefined ? undefined : g.asTensor(value)) ?? g.stop('what einops is given is not known');
 }
+/** Axes before and behind the `*` of a pattern of pack. */
+function around(g: Tracer, pattern: string): { before: number; behind: number } {
+  const axes = pattern.trim().split(/\s+/);
+  const star = axes.indexOf('*');
+  return star < 0 ? g.stop(`the pattern ${pattern} has no *`) : { before: star, behind: axes.length - star - 1 };
+}
+/** Tensors with their middle axes flattened and joined; the sizes of those axes are what undoes it. */
+function pack(g: Tracer, given: Value | undefined, pattern: string): PyTuple {
+  if (!(given instanceof PyList || given instanceof PyTuple)) return g.stop('what einops.pack is given is not known');
+  const { before, behind } = around(g, pattern);
+  const shapes: PyTuple[] = [];
+  const parts = given.items.map((item) => {
+    const x = tensorOf(g, item);
+    const dims = g.dims(x);
+    const middle = dims.slice(before, dims.length - behind);
+    shapes.push(new PyTuple([...middle]));
+    return reshape(g, x, [...dims.slice(0, before), product(middle), ...dims.slice(dims.length - behind)]);
+  });
+  return new PyTuple([concat(g, parts, before), new PyList(shapes)]);
+}
+function unpack(g: Tracer, x: Tensor, shapes: Value, pattern: string): PyList {
+  if (!(shapes instanceof PyList || shapes instanceof PyTuple)) return g.stop('the shapes that einops.unpack is given are not known');
+  const { before, behind } = around(g, pattern);
+  const dims = g.dims(x);
+  const sizes = shapes.items.map((shape) => (shape instanceof PyTuple || shape instanceof PyList ? shape.items : [shape]).map((item) => asWhole(item) ?? g.stop('the shapes that einops.unpack is given are not known')));
+  const total = dims[before]!;
+  // One of the sizes may be left open as -1: what the others leave.
+  const known = sizes.filter((each) => !each.includes(-1)).map(product).reduce<Whole>(plus, 0);
+  let at: Whole = 0;
+  return new PyList(sizes.map((each) => {
+    const length = each.includes(-1) ? minus(total, known) : product(each);
+    const part = slice(g, x, before, at, plus(at, length));
+    at = plus(at, length);
+    return reshape(g, part, [...dims.slice(0, before), ...each, ...dims.slice(dims.length - behind)]);
+  }));
+}
 const sizesIn = (args: Arguments): ReadonlyMap<string, Value> => args.keywords;
 const textIn = (g: Tracer, value: Value | undefined): string => (typeof value === 'string' ? value : g.stop('the pattern of einops is not known'));
 
@@ -96,6 +132,8 @@ export function callEinops(g: Tracer, name: string, args: Arguments, site: Sourc
     case 'rearrange': return rearrange(g, tensorOf(g, x), textIn(g, pattern ?? args.keywords.get('pattern')), sizesIn(args));
     case 'repeat': return repeat(g, tensorOf(g, x), textIn(g, pattern ?? args.keywords.get('pattern')), sizesIn(args));
     case 'reduce': return reduceBy(g, tensorOf(g, x), textIn(g, pattern), third ?? args.keywords.get('reduction') ?? null, sizesIn(args));
+    case 'pack': return pack(g, x, textIn(g, pattern ?? args.keywords.get('pattern')));
+    case 'unpack': return unpack(g, tensorOf(g, x), pattern ?? args.keywords.get('packed_shapes') ?? null, textIn(g, third ?? args.keywords.get('pattern')));
     case 'einsum': return einsum(g, letters(String(args.positional.at(-1))), args.positional.slice(0, -1) as Tensor[]);
     case 'layers.torch.Rearrange': case 'layers.torch.Reduce': {
       const made = new Instance(name.endsWith('Reduce') ? reduceLayer : rearrangeLayer, site);

@@ -452,3 +452,20 @@ class Net(nn.Module):
   assert.deepEqual(rows(tree.root), ['to_k.weight [16,6]']);
   assert.deepEqual(tree.root.children.map(({ path }) => path), ['to_k']);
 });
+
+test('a class method may be the root, and a namedtuple may be given its defaults later', () => {
+  const tree = treeOf(`
+import collections
+from torch import nn
+Params = collections.namedtuple('Params', ['width', 'depth', 'top'])
+Params.__new__.__defaults__ = (None,) * len(Params._fields)
+class Net(nn.Module):
+    def __init__(self, params, inputs):
+        super().__init__()
+        self.fc = nn.Linear(inputs, params.width, bias=params.top is not None)
+    @classmethod
+    def from_name(cls, name='small', inputs=3):
+        return cls(Params(width=8)._replace(depth=2), inputs)
+`, 'Net.from_name');
+  assert.deepEqual(rows(tree.root), ['fc.weight [8,3]']);
+});
