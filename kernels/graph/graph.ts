@@ -12,8 +12,8 @@ export type Attribute =
   | { readonly int: number } | { readonly float: number } | { readonly text: string }
   | { readonly ints: readonly number[] } | { readonly floats: readonly number[] } | { readonly texts: readonly string[] }
   | { readonly tensor: SmallTensor }
-  /** The AttributeProto as it was read, in base64: graphs of branches and loops, texts that are not UTF-8, types. */
-  | { readonly encoded: string };
+  /** The AttributeProto as it was read, in base64: graphs of branches and loops, texts that are not UTF-8, types. `untyped` holds no values of a tensor's type. */
+  | { readonly encoded: string; readonly untyped?: true };
 
 /** Values written out in the graph. Whole numbers beyond 2^53 and not-a-number do not occur; infinities do, as text. */
 export interface SmallTensor {

@@ -119,7 +119,7 @@ async function patched(checkpoint: Checkpoint, index: number, place: string, wei
   } finally { source.close(); }
 }
 
-/** Opens the copy as any reader would, compares every weight with what the trial judged, and lets onnxruntime load it where it is there. */
+/** Opens the copy as any reader would, compares every weight with what the trial judged, and lets onnxruntime load it where it is there and loads the original. */
 async function verify(file: string, target: string, original: Checkpoint, weights: readonly QuantizedWeight[], context: EntryContext): Promise<void> {
   const copy = await openCheckpoint(file);
   const wrong = (name: string): never => { throw new JobError(`${target} does not read back as it was written (${name}); the disk or the memory may be failing. Try again`); };
@@ -140,6 +140,18 @@ async function verify(file: string, target: string, original: Checkpoint, weight
     }
   } finally { reader.close(); }
   if (!hasRuntime()) return;
-  const session = await loadRuntime().InferenceSession.create(file, { logSeverityLevel: 3, graphOptimizationLevel: 'basic' });
-  await session.release();
+  const refused = await refusal(file);
+  // Types that onnxruntime does not run on a CPU (bfloat16) it refuses in the original as well.
+  if (refused !== null && await refusal(original.path) === null) throw new JobError(`onnxruntime refuses ${target}: ${refused}`);
+}
+
+/** What onnxruntime says against a model; null when it loads it. */
+async function refusal(file: string): Promise<string | null> {
+  try {
+    const session = await loadRuntime().InferenceSession.create(file, { logSeverityLevel: 3, graphOptimizationLevel: 'basic' });
+    await session.release();
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }

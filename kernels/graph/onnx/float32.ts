@@ -20,7 +20,7 @@ export const hasHalf = ({ inputs, outputs, initializers }: Graph): boolean => [.
  * @throws Error for a graph with parts that are not taken apart, whose types would then not agree.
  */
 export function inFloat32(graph: Graph): Graph {
-  const opaque = graph.functions ? 'functions of its own' : graph.nodes.some(({ captures, attributes = {} }) => captures !== undefined || Object.values(attributes).some((value) => 'encoded' in value)) ? 'branches, loops or constants within nodes' : null;
+  const opaque = graph.functions ? 'functions of its own' : graph.nodes.some(({ captures, attributes = {} }) => captures !== undefined || Object.values(attributes).some((value) => 'encoded' in value && !value.untyped)) ? 'branches, loops or constants within nodes' : null;
   if (opaque !== null) throw new Error(`the model is in half precision and has ${opaque}, which are not converted to float32 for running; save the model in float32`);
   const value = (each: GraphValue): GraphValue => (HALF.has(each.type) ? { ...each, type: 'F32' } : each);
   return {

@@ -76,6 +76,9 @@ const FLOAT = 1, INT = 2, STRING = 3, TENSOR = 4, GRAPH = 5, FLOATS = 6, INTS = 
 /** Fields that values of a type stand in, for files that do not say the type. */
 const TYPE_OF_FIELD: ReadonlyMap<number, number> = new Map([[2, FLOAT], [3, INT], [4, STRING], [5, TENSOR], [6, GRAPH], [7, FLOATS], [8, INTS], [9, STRINGS], [11, GRAPHS]]);
 
+/** Plain numbers and texts, whatever the types of the tensors around them. */
+const UNTYPED: ReadonlySet<number> = new Set([FLOAT, INT, STRING, FLOATS, INTS, STRINGS]);
+
 interface Gathered { readonly budget: ReadBudget; readonly inner: Set<string>; readonly tensors: Map<string, TensorProto>; readonly references: Map<string, string>; readonly constant: boolean }
 
 function readAttribute(wire: WireReader, at: number, end: number, { budget, inner, tensors, references, constant }: Gathered): [string, Attribute] {
@@ -122,7 +125,7 @@ function readAttribute(wire: WireReader, at: number, end: number, { budget, inne
     if (tensor.outside) throw new WireError('a tensor in an attribute has its values in another file', tensor.at);
   }
   budget.take(end - at, at);
-  return [name, { encoded: Buffer.from(wire.source.read(at, end - at)).toString('base64') }];
+  return [name, { encoded: Buffer.from(wire.source.read(at, end - at)).toString('base64'), ...(UNTYPED.has(type) ? { untyped: true } : {}) }];
 }
 
 const isUtf8 = (bytes: Buffer): boolean => Buffer.from(bytes.toString('utf8'), 'utf8').equals(bytes);

@@ -20,7 +20,8 @@ export function smallValues(wire: WireReader, tensor: TensorProto): SmallTensor 
   if (!run || run.length !== count * width) return null;
   const bytes = Uint8Array.from(wire.bytes(run.start, run.length));
   const values = numbers(type.dtype, bytes, count);
-  return values?.every((value) => Number.isFinite(value) && !Object.is(value, -0) && Math.abs(value) <= Number.MAX_SAFE_INTEGER) ? { type: type.dtype, shape, values } : null;
+  const isPlain = (value: number): boolean => Math.abs(value) === Infinity || (!Object.is(value, -0) && Math.abs(value) <= Number.MAX_SAFE_INTEGER);
+  return values?.every(isPlain) ? { type: type.dtype, shape, values: values.map((value) => (value === Infinity ? 'Infinity' : value === -Infinity ? '-Infinity' : value)) } : null;
 }
 
 function numbers(dtype: DType, bytes: Uint8Array, count: number): number[] | null {

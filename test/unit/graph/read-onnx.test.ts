@@ -188,6 +188,10 @@ test('half precision is run in float32; a graph that is not taken apart is refus
   const graph = await read(file);
   assert.ok(hasHalf(graph));
   assert.deepEqual(await run(file, inFloat32(graph), { type: 'F32', shape: [1, 2], data: Float32Array.of(1, 1) }), [4, 6]);
+  const masked = written(t, model(graphOf(
+    node('Shape', ['x'], ['s']), node('ConstantOfShape', ['s'], ['m'], block(5, block(1, 'value'), block(5, tensor('', HALF, [1], half(0xfc00))), int(20, 4))), node('Max', ['x', 'm'], ['y']), input('x', ['n', 2], HALF), output('y'),
+  )));
+  assert.deepEqual(await run(masked, inFloat32(await read(masked)), { type: 'F32', shape: [1, 2], data: Float32Array.of(1, -9e4) }), [1, Math.fround(-9e4)]);
   assert.throws(() => inFloat32({ ...graph, functions: ['AA=='] }), /half precision .* functions of its own/);
 });
 
