@@ -38,9 +38,13 @@ export function coupledLayers(layers: readonly Layer[], graph: Graph | null, kin
     ...(graph ? coupledTensors(graph, applications, kind) : []).map((tensors) => ({ kind, by: 'graph' as const, layers: tensors.map((tensor) => pathOf.get(tensor)!).sort((a, b) => order.get(a)! - order.get(b)!) })),
     ...groupsByName(untraced, kind).map((paths) => ({ kind, by: 'names' as const, layers: paths })),
   ]);
-  const notes = kinds.filter((kind) => !groups.some((group) => group.kind === kind)).map((kind) => (kind === 'residual' && traced.size === 0
-    ? 'layers that meet in residual additions are known from the graph only, and the source could not be followed to one: none were coupled'
-    : `no layers were found to couple for ${kind}`));
+  const missing = kinds.filter((kind) => !groups.some((group) => group.kind === kind));
+  const untold = missing.includes('residual') && traced.size === 0;
+  const none = missing.filter((kind) => !(untold && kind === 'residual'));
+  const notes = [
+    ...(untold ? ['layers that meet in residual additions are known from the graph only, and the source could not be followed to one: none were coupled'] : []),
+    ...(none.length > 0 ? [`no layers were found to couple for ${none.join(', ')}`] : []),
+  ];
   return { groups, notes };
 }
 

@@ -43,10 +43,11 @@ export interface CostRequest {
   readonly activationBits?: number;
 }
 
-const SEQUENCE = 256;
+/** Tokens of a text that nothing says the length of: the first of these that the model takes. */
+const SEQUENCES = [256, 128, 64, 32, 16] as const;
 /** Sizes of one sample that nothing says, by the names they have: of a picture as ImageNet has it, of a text. */
-const USUAL: readonly { readonly names: RegExp; readonly size: number }[] = [
-  { names: /^(height|width|h|w)$/i, size: 224 }, { names: /seq/i, size: SEQUENCE }, { names: /^(length|time|samples)$/i, size: 1024 },
+const USUAL: readonly { readonly names: RegExp; readonly size: number | 'sequence' }[] = [
+  { names: /^(height|width|h|w)$/i, size: 224 }, { names: /seq/i, size: 'sequence' }, { names: /^(length|time|samples)$/i, size: 1024 },
 ];
 
 /** @throws UserError when the source cannot be followed, or a size is not known. */
@@ -87,14 +88,21 @@ async function graphOfOneSample(kernel: KernelPort, python: TracingPort, analysi
   const free = complete(await traceAnalysis(python, analysis, {
     ...(inputs && inputs.length > 0 ? { inputs } : {}), ...(sample ? { data: { shape: [sample.count, ...sample.shape], whole: sample.whole } } : {}),
   }));
-  const { graph } = complete(await traceAnalysis(python, analysis, { inputs: sizes.fixed(free.inputs) }));
-  return { graph, sizes: sizes.assumed() };
+  // A table of positions may end before a text of the usual length does.
+  for (const sequence of SEQUENCES) {
+    const shorter = new SampleSizes(sample, sequence);
+    const traced = await traceAnalysis(python, analysis, { inputs: shorter.fixed(free.inputs) });
+    if (!traced.stopped || !shorter.guessedSequence) return { graph: complete(traced).graph, sizes: shorter.assumed() };
+  }
+  return { graph: complete(await traceAnalysis(python, analysis, { inputs: sizes.fixed(free.inputs) })).graph, sizes: sizes.assumed() };
 }
 
 /** Numbers for the sizes that inputs leave free. */
 class SampleSizes {
   private readonly usual = new Map<string, number>();
-  constructor(private readonly sample: { readonly shape: readonly number[]; readonly whole: boolean } | null) {}
+  /** Was the length of a text taken as usual? */
+  guessedSequence = false;
+  constructor(private readonly sample: { readonly shape: readonly number[]; readonly whole: boolean } | null, private readonly sequence: number = SEQUENCES[0]) {}
 
   /** The data's own sizes where they fit an input. */
   ofData(shape: readonly GraphDim[]): readonly GraphDim[] | null {
@@ -110,10 +118,12 @@ class SampleSizes {
       if (axis === 0 || size === 'batch') return 1;
       const { sample } = this;
       const name = USUAL.find(({ names }) => names.test(size));
-      if (name?.size === SEQUENCE && sample?.whole && sample.shape.length === 1) return sample.shape[0]!;
+      if (name?.size === 'sequence' && sample?.whole && sample.shape.length === 1) return sample.shape[0]!;
       if (!name) throw new UserError(`what one sample takes depends on the size ${JSON.stringify(size)} of an input, which is not known: give it with ${inputs.map((input) => `--input ${input.name}=${input.shape.join(',')}`).join(' ')}, with a number in its place`);
-      this.usual.set(size, name.size);
-      return name.size;
+      if (name.size === 'sequence') this.guessedSequence = true;
+      const number = name.size === 'sequence' ? this.sequence : name.size;
+      this.usual.set(size, number);
+      return number;
     };
     return inputs.map((input) => ({ ...input, shape: input.shape.map(numberOf) }));
   }

@@ -79,6 +79,12 @@ test('a target is reached with the fewest operations, and a graph that is a file
   assert.equal(file.layers.reduce((sum, layer) => sum + layer.macs, 0), 40_551_040);
 });
 
+test('a text of unknown length is as long as the model takes', async () => {
+  const { note, costs: [cost] } = await run('allocate', `${path.join(repositoryRoot, 'test/trace/models/bert.py')}:BertModel`, '--checkpoint', path.join(repositoryRoot, 'test/trace/goldens/bert.safetensors'), '--bops', '1T', '--formats', 'int8-sym-channel');
+  assert.match(note!, /one sample with sequence 64, which --input or data can change/);
+  assert.ok(cost!.value > 0);
+});
+
 test('coupled layers get one format, and the recipe keeps them together', async (t) => {
   if (!needsData(t, 'stories260k')) return;
   const out = path.join(folder(t), 'recipe.json');
