@@ -137,6 +137,7 @@ function reasonOf(error: unknown): [string, SourceSpan | undefined] {
 
 /** Gives names to parameters and buffers. */
 function prepare(tracer: Tracer, root: Instance, tensors: TraceRequest['tensors']): void {
+  tracer.endConstruction();
   const named = new Map<Tensor, NamedTensor>();
   const missing = new Map<Tensor, string>();
   const paths = new Map<Instance, string>();
@@ -147,6 +148,7 @@ function prepare(tracer: Tracer, root: Instance, tensors: TraceRequest['tensors'
         const tensor = value instanceof Choice ? value.options.find((option): option is Tensor => option instanceof Tensor) : value;
         if (!(tensor instanceof Tensor) || named.has(tensor)) continue;
         if (value !== tensor) module[kind].set(own, tensor);
+        tracer.settle(tensor);
         const name = path === '' ? own : `${path}.${own}`;
         const info = tensors?.get(name);
         if (info) named.set(tensor, { name, source: info.name, type: typeOf(info), shape: info.shape });

@@ -46,12 +46,14 @@ export class Tracer implements TracePort {
 
   get path(): string { return this.stack.at(-1) ?? ''; }
 
-  /** Constructors are done: forward may use what the checkpoint holds. */
+  /** Constructors are done: what stood for weights in them holds nothing any more. */
+  endConstruction(): void { this.stands = this.builder.standing(); }
+  settle(tensor: Tensor): void { if (tensor.traced && this.stands.has(tensor.traced.name)) { tensor.traced = null; tensor.view = null; } }
+  /** Forward may use what the checkpoint holds. */
   begin(named: ReadonlyMap<Tensor, NamedTensor>, missing: ReadonlyMap<Tensor, string>, paths: ReadonlyMap<Instance, string>): void {
     for (const [tensor, name] of named) { this.named.set(tensor, name); tensor.traced = null; tensor.view = null; }
     for (const [tensor, name] of missing) this.missing.set(tensor, name);
     for (const [instance, path] of paths) this.paths.set(instance, path);
-    this.stands = this.builder.standing();
     this.strict = true;
   }
 
@@ -69,7 +71,7 @@ export class Tracer implements TracePort {
   /** What a tensor holds now. */
   read(tensor: Tensor): TracedValue {
     const { view } = tensor;
-    if (this.stands.size > 0 && tensor.traced && this.stands.has(tensor.traced.name)) { tensor.traced = null; tensor.view = null; }
+    if (this.stands.size > 0) this.settle(tensor);
     if (view && tensor.view && tensor.traced) {
       const base = this.read(view.base);
       if (base !== view.of) { view.of = base; tensor.traced = this.read(view.part(view.base)); }

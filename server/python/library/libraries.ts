@@ -157,7 +157,21 @@ const environmentVariable = builtin('getenv', (machine, args, site) => {
   return argument(args, 1, 'default') ?? null;
 });
 
+/** Versions as code compares them, `version.parse(torch.__version__) >= version.parse('2.0')`: the numbers of the release. */
+const parseVersion = builtin('parse', (machine, args) => {
+  const [text] = args.positional;
+  const release = typeof text === 'string' ? /^v?(\d+(?:\.\d+)*)/.exec(text.trim())?.[1] : undefined;
+  if (release === undefined) return machine.unknown('a version that is not known');
+  const numbers = release.split('.').map(Number);
+  while (numbers.length < 3) numbers.push(0);
+  return new PyTuple(numbers, undefined, ['major', 'minor', 'micro']);
+});
+const packagingVersion = openNamespace('packaging.version', { parse: parseVersion, Version: parseVersion, LegacyVersion: parseVersion });
+
 const modules: ReadonlyMap<string, Namespace> = new Map<string, Namespace>([
+  ['packaging', openNamespace('packaging', { version: packagingVersion })], ['packaging.version', packagingVersion],
+  ['distutils.version', openNamespace('distutils.version', { LooseVersion: parseVersion, StrictVersion: parseVersion })],
+  ['pkg_resources', openNamespace('pkg_resources', { parse_version: parseVersion })],
   ['math', math], ['cmath', math], ['typing', typing], ['typing_extensions', typing], ['functools', functools], ['operator', operator],
   ['itertools', itertools],
   ['collections', openNamespace('collections', { OrderedDict: orderedDict, defaultdict: defaultDict, namedtuple, deque: builtinTypes.list, abc: collectionsAbc, UserDict: userDict, Counter: defaultDict,

@@ -39,7 +39,9 @@ function begin(machine: Machine, object: Instance): void { machine.touch(object)
 /** Values in order, what repeats last. */
 function contents(object: Instance, kind: Kind): PyList {
   const rest = object[kind].get('*');
-  return new PyList([...object[kind]].filter(([name, value]) => name !== '*' && value !== null).map(([, value]) => value), rest);
+  // `nn.ModuleList([norm, None])` gives None back; elsewhere a child that is None is one that was taken away.
+  const list = object.cls.mro.some((cls) => cls.qualifiedName === 'torch.nn.ModuleList' || cls.name === 'ModuleList');
+  return new PyList([...object[kind]].filter(([name, value]) => name !== '*' && (list || value !== null)).map(([, value]) => value), rest);
 }
 function renumber(object: Instance, kind: Kind, values: readonly Value[], rest: Value | undefined): void {
   object[kind] = new Map(values.map((value, i) => [String(i), value] as const));

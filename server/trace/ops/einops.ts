@@ -19,7 +19,12 @@ function parseSide(g: Tracer, text: string): Side {
   let open: string[] | null = null;
   for (const token of text.replaceAll('(', ' ( ').replaceAll(')', ' ) ').split(/\s+/).filter((part) => part !== '')) {
     if (token === '(') { if (open) g.stop(`the pattern ${text} has brackets in brackets`); open = []; }
-    else if (token === ')') { groups.push(open ?? g.stop(`the pattern ${text} has a bracket too many`)); open = null; }
+    else if (token === ')') {
+      const group: string[] = open ?? g.stop(`the pattern ${text} has a bracket too many`);
+      // `(...)` is one axis, `...` is several: the 1 beside it, an axis of no size, tells them apart.
+      groups.push(group.length === 1 && group[0] === '...' ? ['1', '...'] : group);
+      open = null;
+    }
     else if (open) open.push(token);
     else groups.push([token]);
   }

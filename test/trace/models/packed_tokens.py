@@ -11,6 +11,7 @@ class PackedTokens(nn.Module):
         self.cls = nn.Parameter(torch.randn(width))
         self.registers = nn.Parameter(torch.randn(2, width))
         self.mix = nn.Linear(width, width)
+        self.steps = nn.ModuleList([nn.Tanh(), None, nn.Linear(width, 4)])
 
     def forward(self, x):
         x = rearrange(self.stem(x), "b c h w -> b h w c")
@@ -21,4 +22,6 @@ class PackedTokens(nn.Module):
         tokens = self.mix(tokens)
         cls, registers, x = unpack(tokens, shapes, "b * c")
         (grid,) = unpack(x, patches, "b * c")
-        return cls, registers, rearrange(grid, "b h w c -> b c h w")
+        for step in self.steps:
+            grid = step(grid) if step is not None else rearrange(grid, "b ... (e d) -> b e (...) d", e=2).flatten(1).reshape(b, -1, 6)
+        return cls, registers, rearrange(grid, "b ... d -> b (...) d")

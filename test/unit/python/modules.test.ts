@@ -469,3 +469,21 @@ class Net(nn.Module):
 `, 'Net.from_name');
   assert.deepEqual(rows(tree.root), ['fc.weight [8,3]']);
 });
+
+test('versions are compared by number', () => {
+  const tree = treeOf(`
+import torch
+from torch import nn
+from packaging import version
+from distutils.version import LooseVersion
+import pkg_resources as pkg
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(1, 2 if version.parse(torch.__version__) >= version.parse('1.10') else 3, bias=False)
+        self.b = nn.Linear(1, 2 if LooseVersion('1.9.1+cu111') < LooseVersion('1.10') else 3, bias=False)
+        self.c = nn.Linear(1, 2 if pkg.parse_version('2.0') == pkg.parse_version('2.0.0') else 3, bias=False)
+        self.d = nn.Linear(1, version.Version('12.4').major, bias=False)
+`);
+  assert.deepEqual(rows(tree.root), ['a.weight [2,1]', 'b.weight [2,1]', 'c.weight [2,1]', 'd.weight [12,1]']);
+});
