@@ -8,7 +8,7 @@ import type { AppliedShape } from '../run/applied-shapes';
 import type { Estimate, SampleScore } from '../run/judge';
 import type { AllocateParams, AllocateResult, FormatError, WeightStatistics } from '../jobs/job';
 
-export type MethodNeeds = 'weights' | 'calibration' | 'gradients' | 'training';
+export type MethodNeeds = 'weights' | 'graph' | 'hardware' | 'calibration' | 'gradients' | 'training';
 
 /** One parameter of a method, as a schema: type, default and range. */
 export type ParameterSchema =

@@ -9,7 +9,7 @@ export const bops: CostModel = {
   kind: 'cost',
   title: 'Bit operations: operations x weight bits x activation bits',
   source: 'Baskin et al., UNIQ, 2018; as a limit: Yao et al., HAWQ-V3, 2021',
-  needs: 'weights',
+  needs: 'graph',
   catalogue: [],
   unit: 'GBOPs',
   perUnit: 1e9,

@@ -29,7 +29,7 @@ export const latency: CostModel = {
   kind: 'cost',
   title: 'Latency: operators timed on this machine',
   source: 'Huang et al., OHQ: On-chip Hardware-aware Quantization, 2023',
-  needs: 'weights',
+  needs: 'hardware',
   catalogue: ['ohq'],
   unit: 'ms',
   perUnit: 1e6,

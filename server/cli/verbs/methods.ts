@@ -5,7 +5,7 @@ import { table } from '../output';
 
 export const methods: Verb = {
   command: {
-    name: 'methods', summary: 'Lists PTQ methods, sensitivity metrics and allocators.', positionals: [], flags: [],
+    name: 'methods', summary: 'Lists PTQ methods, sensitivity metrics, allocators and costs.', positionals: [], flags: [],
     notes: ['JSON: [{id, kind, title, needs, catalogue: [ids]}]'],
   },
   async run(context) {
