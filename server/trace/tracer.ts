@@ -9,7 +9,7 @@ import { tensorAttribute, tensorBinary, tensorItem } from '../python/library/ten
 import type { SourceSpan } from '../python/module-tree';
 import type { UnknownValue} from '../python/values/values';
 import { Builtin, Opaque, PyDict, PyFloat, PyFunction, PyList, PyTuple, Tensor, type Arguments, type Instance, type PyClass, type TracedValue, type Value } from '../python/values/values';
-import { Symbolic, type Whole } from '../python/values/symbolic';
+import { Symbolic, toFix, type Whole } from '../python/values/symbolic';
 import { Bound, bindCall } from './bound';
 import { GraphBuilder, type Attributes, type Shaped } from './graph-builder';
 import { compareTensors, combine, negate } from './ops/arithmetic';
@@ -59,8 +59,9 @@ export class Tracer implements TracePort {
 
   stop(reason: string, span: SourceSpan | undefined = this.machine.site): never { throw new TraceStop(reason, span); }
   fix(value: Symbolic): never {
-    const [name] = value.free;
-    throw new MustBeFixed(name ?? 'size', this.freeHints.get(name ?? '') ?? value.hint, `${value.key} is used as a plain number`);
+    // The batch is what should stay free: another dimension that is a number may be enough.
+    const name = toFix(value.free);
+    throw new MustBeFixed(name, this.freeHints.get(name) ?? value.hint, `${value.key} is used as a plain number`);
   }
   /** Example values of the free dimensions. */
   readonly freeHints = new Map<string, number>();

@@ -24,13 +24,16 @@ export class TooComplex extends Error {
 const MAX_KEY = 3000;
 const MAX_TERMS = 256;
 
+/** Which of several free dimensions had better be a number: the batch last. */
+export const toFix = (names: readonly string[]): string => names.find((name) => name !== 'batch') ?? names[0] ?? 'size';
+
 export class Symbolic {
   /** Equal numbers have equal keys. */
   readonly key: string;
   readonly hint: number;
   constructor(readonly terms: readonly Term[]) {
     this.key = terms.map(textOfTerm).join(' + ').replaceAll('+ -', '- ');
-    if (this.key.length > MAX_KEY) throw new TooComplex(this.free[0] ?? 'a free dimension');
+    if (this.key.length > MAX_KEY) throw new TooComplex(toFix(this.free));
     this.hint = terms.reduce((sum, { coefficient, atoms }) => sum + coefficient * atoms.reduce((product, atom) => product * atom.hint, 1), 0);
   }
   /** Names of the free dimensions it depends on. */
@@ -78,7 +81,7 @@ export function plus(a: Whole, b: Whole): Whole {
 }
 export function times(a: Whole, b: Whole): Whole {
   if (typeof a === 'number' && typeof b === 'number') return a * b;
-  if (termsOf(a).length * termsOf(b).length > MAX_TERMS) throw new TooComplex([a, b].flatMap((side) => (typeof side === 'number' ? [] : side.free))[0] ?? 'a free dimension');
+  if (termsOf(a).length * termsOf(b).length > MAX_TERMS) throw new TooComplex(toFix([a, b].flatMap((side) => (typeof side === 'number' ? [] : side.free))));
   return collect(termsOf(a).flatMap((x) => termsOf(b).map((y) => ({ coefficient: x.coefficient * y.coefficient, atoms: sorted([...x.atoms, ...y.atoms]) }))));
 }
 export const minus = (a: Whole, b: Whole): Whole => plus(a, times(-1, b));
