@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from generate import HERE, build, flatten, load
 
-MODELS = ["alibi_gqa", "cross_attention", "densenet", "diffusion_unet", "einsum_attention", "functional_params", "gcn_dense", "linear_attention", "lenet", "llama_real", "mobilenet_v2",
+MODELS = ["alibi_gqa", "cross_attention", "densenet", "diffusion_unet", "einsum_attention", "functional_params", "gcn_dense", "graph_attention", "linear_attention", "lenet", "llama_real", "mobilenet_v2",
           "mlp_mnist", "moe_dense", "pointnet", "siamese", "shufflenet", "swin_window", "t5_bias", "tcn_weightnorm", "wavenet"]
 
 
