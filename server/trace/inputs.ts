@@ -126,7 +126,13 @@ function firstShapes(machine: Machine, root: Instance, name: string, data: { rea
       add('F32', 'batch', 'sequence', f);
       for (const channels of [1, 3]) { const edge = Math.sqrt(f / channels); if (Number.isInteger(edge) && edge >= 8) add('F32', 'batch', channels, edge, edge); }
     } else if (/^(LSTM|GRU|RNN)Cell$/.test(kind)) { const f = number('input_size'); if (f !== undefined) add('F32', 'batch', f); }
-    else if (kind === 'LSTM' || kind === 'GRU' || kind === 'RNN') { const f = number('input_size'); if (f !== undefined) add('F32', 'batch', 'sequence', f); }
+    else if (kind === 'LSTM' || kind === 'GRU' || kind === 'RNN') {
+      const f = number('input_size');
+      if (f === undefined) continue;
+      add('F32', 'batch', 'sequence', f);
+      // Pictures read row by row.
+      if (f >= 8 && f <= 64) { add('F32', 'batch', 1, f, f); add('F32', 'batch', f, f); }
+    }
     else if (kind === 'MultiheadAttention') for (const f of [number('kdim'), number('embed_dim')]) { if (f !== undefined) add('F32', 'batch', 'sequence', f); }
     else if (kind === 'Rearrange') { for (const edge of edges.slice(0, 4)) add('F32', 'batch', channelsOf(root), edge, edge); }
     else if (kind === 'LayerNorm' || kind === 'RMSNorm' || kind === 'TransformerEncoderLayer') { const f = lastOf(module.attributes.get('normalized_shape')) ?? number('d_model'); if (f !== undefined) { add('F32', 'batch', 'sequence', f); add('F32', 'batch', f); } }

@@ -32,7 +32,7 @@ INPUTS = {
     "star_unpack": [{"float": (2, 7, 8)}], "autograd_function": [{"float": (3, 6)}],
     "graph_attention": [{"float": (5, 7)}, {"adjacency": 5}], "conditioned_unet": [{"float": (2, 3, 8, 8)}, {"number": 0}, {"int": (2,), "below": 100}, {"float": (2, 5, 6)}],
     "window_reverse": [{"float": (2, 1, 224, 16)}],
-    "normed_weights": [{"float": (2, 2, 16)}],
+    "row_rnn": [{"float": (2, 1, 12, 12)}], "normed_weights": [{"float": (2, 2, 16)}],
 }
 #: Shapes that the source does not tell.
 GIVEN = {"window_reverse": [["batch", 1, "height", 16]], "normed_weights": [["batch", 2, 16]], "running_products": [["batch", "sequence", 5]], "moe_dense": [["batch", "sequence", 6]], "siamese": [["batch", 1, 28, 28], ["batch", 1, 28, 28]], "vgg_config": [["batch", 3, 32, 32]], "swin_window": [["batch", 3, 32, 32]],
