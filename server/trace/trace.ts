@@ -154,7 +154,7 @@ function prepare(tracer: Tracer, root: Instance, tensors: TraceRequest['tensors'
         if (info) named.set(tensor, { name, source: info.name, type: typeOf(info), shape: info.shape });
         else if (tensors === null && kind === 'parameters' && tensor.shape && !tensor.shape.includes(null)) named.set(tensor, { name, source: name, type: 'F32', shape: tensor.shape as number[] });
         else if (tensors === null && kind === 'buffers' && tensor.traced === null && !module.transient.has(own) && tensor.shape && !tensor.shape.includes(null)) named.set(tensor, { name, source: name, type: 'F32', shape: tensor.shape as number[] });
-        else if (kind === 'parameters' && !missing.has(tensor)) missing.set(tensor, name);
+        else if (kind === 'parameters' && !missing.has(tensor)) missing.set(tensor, tensors ? `${name} is not in the checkpoint` : `the source does not tell the shape of ${name}, and there is no checkpoint that does`);
       }
     }
   }

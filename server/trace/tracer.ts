@@ -34,6 +34,7 @@ export class Tracer implements TracePort {
   readonly reached = new Set<string>();
   machine!: Machine;
   private readonly named = new Map<Tensor, NamedTensor>();
+  /** Why a parameter's values are not known. */
   private readonly missing = new Map<Tensor, string>();
   private readonly paths = new Map<Instance, string>();
   private readonly stack: string[] = [];
@@ -52,7 +53,7 @@ export class Tracer implements TracePort {
   /** Forward may use what the checkpoint holds. */
   begin(named: ReadonlyMap<Tensor, NamedTensor>, missing: ReadonlyMap<Tensor, string>, paths: ReadonlyMap<Instance, string>): void {
     for (const [tensor, name] of named) { this.named.set(tensor, name); tensor.traced = null; tensor.view = null; }
-    for (const [tensor, name] of missing) this.missing.set(tensor, name);
+    for (const [tensor, why] of missing) this.missing.set(tensor, why);
     for (const [instance, path] of paths) this.paths.set(instance, path);
     this.strict = true;
   }
@@ -82,8 +83,8 @@ export class Tracer implements TracePort {
     if (named) return (tensor.traced = this.builder.parameter(named.name, named.source, named.type, named.shape));
     if (tensor.data && tensor.shape && tensor.shape.length <= 1) return (tensor.traced = this.builder.constant(tensor.whole ? 'I64' : 'F32', tensor.shape as number[], tensor.data.map(finite)));
     if (this.rehearsing > 0 && tensor.shape && !tensor.shape.includes(null)) return (tensor.traced = this.builder.standIn(tensor.whole ? 'I64' : 'F32', tensor.shape as number[]));
-    const name = this.missing.get(tensor);
-    if (name !== undefined) return this.stop(`${name} is not in the checkpoint`);
+    const why = this.missing.get(tensor);
+    if (why !== undefined) return this.stop(why);
     return this.stop(this.strict ? 'the values of a tensor that the constructor makes are not known' : 'not known yet', tensor.span);
   }
   /** Replaces what a tensor holds, and what the tensor that it is a view of holds. */

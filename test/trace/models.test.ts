@@ -42,3 +42,13 @@ for (const { name, root, shapes } of models) {
 }
 
 test('there are at least 40 models', () => assert.ok(models.length >= 40));
+
+test('what the source does not tell is said, and an operator that is given the wrong rank ends the trace', () => {
+  const source = 'import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def __init__(self, width):\n        super().__init__()\n        self.fc = nn.Linear(4, width)\n    def forward(self, x):\n        return self.fc(x)\n'
+    + 'class Flat(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.pool = nn.Unfold(3)\n    def forward(self, x):\n        return self.pool(x)\n';
+  const workspace = new PythonWorkspace({ readFile: (file) => (file === '/w/model.py' ? source : null), roots: () => ['/w'] });
+  const trace = (root: string) => traceModel(workspace, { file: '/w/model.py', root, tensors: null, inputs: [{ name: 'x', type: 'F32', shape: ['batch', 4] }] }).stopped?.reason;
+  assert.equal(trace('Net'), 'the source does not tell the shape of fc.weight, and there is no checkpoint that does');
+  assert.equal(trace('Flat'), 'Unfold cannot take what it is given here');
+  workspace.dispose();
+});
