@@ -18,7 +18,7 @@ export const comq: PtqMethod = {
     const problem = layerProblem(weights, view, inputs, 'comq');
     const grid = importanceGrid(problem, blockScaledOnly(format, 'comq'), poll);
     const values = format.decode(grid.encode(problem.weights));
-    descend(problem, grid, values, { rounds: rounds as number, scales: true }, poll);
+    await descend(problem, grid, values, { rounds: rounds as number, scales: true }, poll);
     return leastLoss(problem, format, [grid.encode(values), format.encode(problem.weights, view, 'absmax')]);
   },
 };

@@ -37,7 +37,7 @@ export class Descent {
   /** What was learned, polished when asked for, unless round-to-nearest is better. */
   async finish(format: NumberFormat, grid: Grid, values: Float32Array, polish: boolean): Promise<Quantized> {
     const plain = format.encode(this.problem.weights, this.problem.view, 'absmax');
-    if (polish) descend(this.problem, grid, values, { rounds: 4, scales: true }, this.poll);
+    if (polish) await descend(this.problem, grid, values, { rounds: 4, scales: true }, this.poll);
     return leastLoss(this.problem, format, [grid.encode(values), plain], this.quadratic);
   }
 }
