@@ -45,8 +45,7 @@ test('a hover on a layer shows formats, SQNR and size, and where the numbers com
 });
 
 test('Quantize Layer measures one layer and says before and after', async () => {
-  await bench.command('Bitlens: Quantize Layer');
-  await bench.pick('blocks.0.mlp.up');
+  await bench.command('Bitlens: Quantize Layer', 'blocks.0.mlp.up');
   await bench.pick('int4-sym-g128');
   await bench.pick('mse-clip');
   const text = await bench.notification(/blocks\.0\.mlp\.up.* dB/s);
@@ -94,8 +93,7 @@ test('the whole report fits a wide window', async () => {
 
 test('the report exports as one self-contained HTML file', async () => {
   const out = path.join(bench.folder, 'exported.html');
-  await bench.command('Bitlens: Export Report');
-  await bench.pick('html');
+  await bench.command('Bitlens: Export Report', 'html');
   await bench.answer(/sensitivity\.html$/, out);
   const deadline = Date.now() + 60_000;
   while (!existsSync(out) && Date.now() < deadline) await bench.page.waitForTimeout(200);

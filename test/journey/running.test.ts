@@ -17,8 +17,7 @@ test('Evaluate Model on Data says how good the model is', async () => {
 
 test('Measure Layer Sensitivity fills the report, which stays clean for axe', async () => {
   await bench.command('Notifications: Clear All Notifications');
-  await bench.command('Bitlens: Measure Layer Sensitivity on Data');
-  await bench.pick('kl');
+  await bench.command('Bitlens: Measure Layer Sensitivity on Data', 'kl');
   assert.match(await bench.notification(/Most sensitive/), /kl of 18 layers on 64 samples/);
   await bench.command('Notifications: Clear All Notifications');
   const frame = await bench.openPage(() => bench.command('Bitlens: Show Sensitivity Report'), '#measured-title');
@@ -34,8 +33,7 @@ test('Measure Layer Sensitivity fills the report, which stays clean for axe', as
 
 test('a trial with GPTQ stands in the Trials view with what the model lost', async () => {
   await bench.openFile('model.py');
-  await bench.command('Bitlens: Run PTQ Trial');
-  await bench.pick('One format for all layers');
+  await bench.command('Bitlens: Run PTQ Trial', 'One format for all layers');
   await bench.pick('int4-sym-g128');
   await bench.pick('gptq');
   await bench.pick('Measure only');

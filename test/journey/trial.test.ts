@@ -14,8 +14,7 @@ test('a budget becomes a recipe, and the recipe a verified checkpoint', async (t
   await bench.goToLine(78);
   await bench.page.locator('.codelens-decoration').filter({ hasText: /layers · / }).first().waitFor({ timeout: 60_000 });
   const recipe = path.join(bench.folder, 'model.recipe.json');
-  await bench.command('Bitlens: Suggest Bit Allocation');
-  await bench.pick('3.5 bits per weight');
+  await bench.command('Bitlens: Suggest Bit Allocation', '3.5 bits per weight');
   await bench.pick('The weights alone');
   await bench.answer(/model\.recipe\.json$/, recipe);
   assert.match(await bench.notification(/less error than/), /int\d-/, 'the uniform recipe of the same size is named');
@@ -26,8 +25,7 @@ test('a budget becomes a recipe, and the recipe a verified checkpoint', async (t
 
   await bench.openFile('model.py');
   const out = path.join(bench.folder, 'small.safetensors');
-  await bench.command('Bitlens: Run PTQ Trial');
-  await bench.pick('model.recipe.json');
+  await bench.command('Bitlens: Run PTQ Trial', 'model.recipe.json');
   await bench.pick('Measure and export');
   await bench.pick('compressed-tensors');
   await bench.answer(/\.safetensors$/, out);
@@ -44,8 +42,7 @@ test('Cancel ends a trial and leaves nothing behind', async (t) => {
   await bench.openFile('model.py');
   await bench.page.locator('.codelens-decoration').filter({ hasText: /layers · / }).first().waitFor({ timeout: 120_000 });
   const before = readdirSync(folder).sort();
-  await bench.command('Bitlens: Run PTQ Trial');
-  await bench.pick('One format for all layers');
+  await bench.command('Bitlens: Run PTQ Trial', 'One format for all layers');
   await bench.pick('int4-sym-g128');
   await bench.pick('mse-clip');
   await bench.pick('Measure and export');

@@ -72,6 +72,8 @@ export class Workbench {
 
   private get quickInput() { return this.page.locator('.quick-input-widget input.input').first(); }
   private get quickList() { return this.page.locator('.quick-input-list').getByRole('option'); }
+  /** The entry that Enter takes. */
+  private get chosenEntry() { return this.page.locator('.quick-input-list .monaco-list-row.focused').first(); }
 
   /** True once the quick input has taken this text: it is gone, or asks the next question. */
   private async taken(text: string): Promise<boolean> {
@@ -83,15 +85,19 @@ export class Workbench {
     return false;
   }
 
-  /** Opens a quick input, types, and accepts: again when a busy machine swallowed a key. */
+  /**
+   * Opens a quick input, types, and accepts: again when a busy machine swallowed a key. A list is accepted only once the entry
+   * that Enter takes is the wanted one: until the filter has run it is the command used last.
+   */
   private async ask(open: string, text: string, option: RegExp | null): Promise<void> {
     for (let attempt = 0; attempt < 5; attempt++) {
       try {
+        await this.leaveWebview();
         await this.page.keyboard.press(open);
         await this.quickInput.waitFor({ timeout: 5000 });
         await this.quickInput.fill(text, { timeout: 5000 });
-        if (option) await this.quickList.filter({ hasText: option }).first().waitFor({ timeout: 10_000 });
-        await this.page.keyboard.press('Enter');
+        if (option) await this.chosenEntry.filter({ hasText: option }).waitFor({ timeout: 10_000 });
+        await this.quickInput.press('Enter', { timeout: 5000 });
         if (await this.taken(text)) return;
       } catch (error) {
         if (attempt === 4) throw error;
@@ -101,27 +107,41 @@ export class Workbench {
     throw new Error(`the workbench did not take "${text}"`);
   }
 
-  /** Runs a command by its title through the command palette. */
-  async command(title: string): Promise<void> {
-    await this.ask('F1', `>${title}`, new RegExp(title.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')));
+  /** Keys pressed while a webview has the keyboard reach the workbench late, or never. */
+  private async leaveWebview(): Promise<void> {
+    await this.page.evaluate(() => { if (document.activeElement instanceof HTMLIFrameElement) document.activeElement.blur(); });
   }
 
-  /** Waits until a quick pick of a command's own is open: the palette that ran the command may still be closing. */
-  private async asked(): Promise<void> {
-    for (let waited = 0; waited < 30_000; waited += 100) {
+  /**
+   * Runs a command by its title through the command palette.
+   * @param first what to pick in the list that the command opens. The palette also closes when something else takes the
+   *   keyboard from it, and nobody can see which it was; so a command whose list does not come is run again.
+   */
+  async command(title: string, first?: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      await this.ask('F1', `>${title}`, literally(title));
+      if (first === undefined) return;
+      if (await this.asked(attempt * 8000)) return this.pick(first);
+      if (attempt === 4) throw new Error(`"${title}" opened no list`);
+    }
+  }
+
+  /** True once a quick pick of a command's own is open: the palette that ran the command may still be closing. */
+  private async asked(timeout: number): Promise<boolean> {
+    for (let waited = 0; waited < timeout; waited += 100) {
       const text = await this.quickInput.inputValue({ timeout: 1000 }).catch(() => '>');
-      if (!text.startsWith('>') && (await this.quickList.first().isVisible())) return;
+      if (!text.startsWith('>') && (await this.quickList.first().isVisible())) return true;
       await this.page.waitForTimeout(100);
     }
-    throw new Error('no quick pick opened');
+    return false;
   }
 
   /** Answers the open quick pick by typing what leaves the wanted entry first. */
   async pick(text: string): Promise<void> {
-    await this.asked();
+    if (!(await this.asked(30_000))) throw new Error(`no list to pick "${text}" from opened`);
     await this.quickInput.fill(text);
-    await this.quickList.filter({ hasText: new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), 'i') }).first().waitFor();
-    await this.page.keyboard.press('Enter');
+    await this.chosenEntry.filter({ hasText: literally(text) }).waitFor();
+    await this.quickInput.press('Enter');
     if (!(await this.taken(text))) throw new Error(`the quick pick did not take "${text}"`);
   }
 
@@ -200,6 +220,8 @@ export class Workbench {
     this.host.stop();
   }
 }
+
+const literally = (text: string): RegExp => new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), 'i');
 
 /** Runs axe in a webview's frame; returns one line a violation. */
 export async function axeViolations(frame: Frame): Promise<string[]> {
