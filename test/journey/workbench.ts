@@ -190,10 +190,10 @@ export class Workbench {
     return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
   }
 
-  /** Waits until a notification has this text and returns its text. */
+  /** Waits until a notification has this text and returns its text. Running a model on a busy machine takes minutes. */
   async notification(text: RegExp): Promise<string> {
     const item = this.page.locator('.notification-list-item').filter({ hasText: text }).first();
-    await item.waitFor({ timeout: 60_000 });
+    await item.waitFor({ timeout: 400_000 });
     return item.innerText();
   }
 
