@@ -5,6 +5,7 @@
  * Names in these messages come from untrusted files: they are shown as text, never as markup, and maps are arrays of pairs
  * or null-prototype records.
  */
+import type { SyntheticFacts } from '../kernels/data/data';
 import type { EvaluateResult, FormatError, FormatSweep, JobProgress, SensitivityResult, WeightStatistics } from '../kernels/jobs/job';
 import type { Recipe } from '../kernels/recipe/recipe';
 
@@ -196,6 +197,8 @@ export interface AllocationJudgement {
   readonly recipes: readonly { readonly title: string; readonly loss: number | null; readonly accuracy: number | null; readonly kl: number | null; readonly nsr: number; readonly bytes: number }[];
   readonly samples: number;
   readonly data: string;
+  /** How the data was made up; absent where it is real. */
+  readonly synthetic?: SyntheticFacts;
   /** What no recipe takes more of than the allocation: size, bit operations, latency. */
   readonly within: readonly string[];
 }

@@ -16,7 +16,8 @@ export interface Preprocess {
   readonly crop?: readonly [number, number];
 }
 
-export interface DatasetSpec {
+/** Samples in files, as they are named. */
+export interface FileSource {
   /** Absolute path of the inputs: an array, a folder of images, a stream of tokens (.bin), or a text (.txt, .jsonl). */
   readonly inputs: string;
   readonly labels?: string;
@@ -24,17 +25,51 @@ export interface DatasetSpec {
   readonly sequence?: number;
   /** tokenizer.json of a text. */
   readonly tokenizer?: string;
-  readonly preprocess?: Preprocess;
+}
+/** Samples that are made up, because there are none. */
+export interface SyntheticSource {
+  /** The method of the kind "calibration" that makes them; `auto`: the one that suits the model. */
+  readonly synthetic: string;
+  /** How many; what the method takes to be enough when absent. */
+  readonly samples?: number;
+  /** Tokens of one sample. */
+  readonly sequence?: number;
+  /** Other seeds give other samples; 0 when absent. */
+  readonly seed?: number;
+}
+/** In place of a method: the one that suits the model. */
+export const AUTO = 'auto';
+export type DataSource = FileSource | SyntheticSource;
+
+export type FileSpec = FileSource & { readonly preprocess?: Preprocess };
+/** `sample`: shape of one sample as the model gets it, found out before anything is made. */
+export type SyntheticSpec = SyntheticSource & { readonly preprocess?: Preprocess; readonly sample?: SampleShape };
+export type DatasetSpec = FileSpec | SyntheticSpec;
+
+export const isSynthetic = <T extends object>(source: T): source is Extract<T, { readonly synthetic: string }> => 'synthetic' in source;
+
+/** `whole` when the values are whole numbers (token ids). */
+export interface SampleShape { readonly shape: readonly number[]; readonly whole: boolean }
+
+/** How samples were made up: part of every result that rests on them. */
+export interface SyntheticFacts {
+  /** Id of the method. */
+  readonly method: string;
+  readonly seed: number;
+  /** How far statistics of the samples are from those stored in the model's batch norms, at first and in the end. */
+  readonly distance?: { readonly before: number; readonly after: number };
 }
 
 /** Opened samples. The first dimension of every array is the sample. */
 export interface Dataset {
-  /** What it is, for people: the file's or folder's name. */
+  /** What it is, for people: the file's or folder's name, or that it is synthetic and how it was made. */
   readonly title: string;
   readonly count: number;
   readonly hasLabels: boolean;
-  /** Shape of one sample as the model gets it; `whole` when the values are whole numbers (token ids). */
-  readonly sample: { readonly shape: readonly number[]; readonly whole: boolean };
+  /** Shape of one sample as the model gets it. */
+  readonly sample: SampleShape;
+  /** There when the samples are made up: nothing can be right or wrong about them. */
+  readonly synthetic?: SyntheticFacts;
   /** Samples by index, preprocessed: F32, or I64 for whole numbers. */
   inputs(indices: readonly number[]): NamedArray;
   /** @throws Error where there are none. */

@@ -2,14 +2,14 @@
 import { elementCount } from '../checkpoint';
 import type { NamedArray } from '../run/run-model';
 import { SampleArray } from './arrays';
-import type { Dataset, DatasetSpec, SampleSource } from './data';
+import type { Dataset, FileSpec, SampleSource } from './data';
 import { preprocessing, type Preparation } from './preprocess';
 import { openSource } from './sources';
 
 /**
  * @throws CheckpointError or Error naming the file and what is wrong: missing, of a wrong rank, with another number of labels, or empty.
  */
-export async function openDataset(spec: DatasetSpec): Promise<Dataset> {
+export async function openDataset(spec: FileSpec): Promise<Dataset> {
   const inputs = await openSource(spec);
   let labels: SampleSource | null = null;
   try {
@@ -27,7 +27,7 @@ function classLabels({ name, count, classes }: SampleSource): SampleSource | nul
   return classes && { name, count, shape: [], whole: true, ids: false, classes: null, sample: (index, out) => { out[0] = classes[index]!; }, close: () => undefined };
 }
 
-function dataset(spec: DatasetSpec, inputs: SampleSource, labels: SampleSource | null): Dataset {
+function dataset(spec: FileSpec, inputs: SampleSource, labels: SampleSource | null): Dataset {
   if (inputs.count === 0) throw new Error(`${spec.inputs} holds no samples`);
   if (labels && labels.count !== inputs.count) throw new Error(`${spec.labels} holds ${labels.count} labels for the ${inputs.count} samples of ${spec.inputs}; there must be one for each`);
   const prepare = preparationOf(spec, inputs);
@@ -65,6 +65,6 @@ function dataset(spec: DatasetSpec, inputs: SampleSource, labels: SampleSource |
 }
 
 /** How samples become inputs: what the source is says what is usual, and what was asked for goes first. */
-export function preparationOf({ preprocess, inputs }: DatasetSpec, { shape, ids, usual }: Pick<SampleSource, 'shape' | 'ids' | 'usual'>): Preparation {
+export function preparationOf({ preprocess, inputs }: FileSpec, { shape, ids, usual }: Pick<SampleSource, 'shape' | 'ids' | 'usual'>): Preparation {
   return preprocessing(usual ? { ...usual, ...preprocess } : preprocess, shape, ids, inputs);
 }

@@ -4,7 +4,7 @@ import { ActivationSums } from '../run/activation-statistics';
 import { observedValues } from '../run/observed';
 import { trimmed } from '../run/judge';
 import { JobError, type ActivationsParams, type ActivationsResult, type Job, type JobContext, type ObservedValue } from './job';
-import { withRun } from './model-run';
+import { usedData, withRun } from './model-run';
 
 export const activationsJob: Job<'activations'> = {
   kind: 'activations',
@@ -37,7 +37,7 @@ export const activationsJob: Job<'activations'> = {
     const statistics = new Map([...sums].map(([value, sum]) => [value, sum.statistics()]));
     return {
       values: observed.flatMap(({ channelAxis: _axis, ...each }): ObservedValue[] => { const found = statistics.get(each.value); return found ? [{ ...each, statistics: found }] : []; }),
-      samples: indices.length, seconds: (performance.now() - started) / 1000, data: dataset.title,
+      samples: indices.length, seconds: (performance.now() - started) / 1000, ...usedData(dataset),
     };
   }),
 };

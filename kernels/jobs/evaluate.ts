@@ -1,7 +1,7 @@
 /** Evaluate: the model on data, as it is. */
 import { figuresOf, isLabelled, labelsOf, scoreBatch, trimmed, type SampleScore } from '../run/judge';
 import { JobError, type EvaluateParams, type EvaluateResult, type Job, type JobContext } from './job';
-import { withRun } from './model-run';
+import { usedData, withRun } from './model-run';
 
 export const evaluateJob: Job<'evaluate'> = {
   kind: 'evaluate',
@@ -19,7 +19,7 @@ export const evaluateJob: Job<'evaluate'> = {
         scores.push(...scoreBatch(params.task, trimmed(out, batch.length), labelsOf(params.task, dataset, batch), null));
         context.progress(scores.length, indices.length, `Running ${dataset.title}`);
       }
-      return { ...figuresOf(params.task, scores), samples: scores.length, seconds: (performance.now() - started) / 1000, data: dataset.title };
+      return { ...figuresOf(params.task, scores), samples: scores.length, seconds: (performance.now() - started) / 1000, ...usedData(dataset) };
     } finally { await running.close(); }
   }),
 };

@@ -1,6 +1,6 @@
 /** What the kernel process can be asked. Plain data only: it crosses process borders. */
 import type { ScaleRule } from '../formats/format';
-import type { DatasetSpec, Task } from '../data/data';
+import type { DatasetSpec, SyntheticFacts, Task } from '../data/data';
 import type { Graph } from '../graph/graph';
 import type { AllocateParams, AllocateResult, CostsParams, CostsResult } from './choices';
 import type { ActivationStatistics } from '../run/activation-statistics';
@@ -283,15 +283,20 @@ export interface ModelRun {
   /** The first so many samples; all when absent. */
   readonly samples?: number;
 }
+/** What figures rest on. */
+export interface UsedData {
+  /** The data, in words. */
+  readonly data: string;
+  /** How it was made up; absent where it is real. */
+  readonly synthetic?: SyntheticFacts;
+}
 /** A mean over samples with its standard error; null from a single sample. */
 export interface MeasuredMean { readonly value: number; readonly stderr: number | null }
 
 export type EvaluateParams = ModelRun;
-export interface EvaluateResult extends TaskFigures {
+export interface EvaluateResult extends TaskFigures, UsedData {
   readonly samples: number;
   readonly seconds: number;
-  /** The data, in words. */
-  readonly data: string;
 }
 
 /** Outputs measured with one layer in one format, all others as they are. */
@@ -307,7 +312,7 @@ export interface LayerSensitivity extends MeasuredMean {
   readonly accuracy?: number;
   readonly bitsPerWeight: number;
 }
-export interface SensitivityResult {
+export interface SensitivityResult extends UsedData {
   readonly metric: string;
   readonly unit: string;
   /** The unquantized model's. */
@@ -316,7 +321,6 @@ export interface SensitivityResult {
   readonly skipped: readonly { readonly key: string; readonly reason: string }[];
   readonly samples: number;
   readonly seconds: number;
-  readonly data: string;
 }
 
 /** Weights to quantize, with data to calibrate on and data to judge on. */
@@ -329,7 +333,7 @@ export interface TrialParams extends ModelRun {
   readonly seed: number;
   readonly export?: QuantizeParams['export'];
 }
-export interface TrialResult {
+export interface TrialResult extends UsedData {
   readonly before: LabelFigures;
   readonly after: JudgedFigures;
   readonly layers: readonly QuantizedLayer[];
@@ -339,9 +343,8 @@ export interface TrialResult {
   readonly bytes: number;
   readonly averageBits: number;
   readonly samples: number;
-  readonly data: string;
   /** Null when no method needed it. */
-  readonly calibration: { readonly samples: number; readonly data: string; readonly seconds: number } | null;
+  readonly calibration: UsedData & { readonly samples: number; readonly seconds: number } | null;
   /** What a reader of the figures should know. */
   readonly notes: readonly string[];
   readonly seconds: number;
@@ -353,12 +356,11 @@ export interface ActivationsParams extends ModelRun {
   readonly weights: readonly WeightSpec[];
 }
 export interface ObservedValue extends Omit<Observed, 'channelAxis'> { readonly statistics: ActivationStatistics }
-export interface ActivationsResult {
+export interface ActivationsResult extends UsedData {
   /** In the order of the weights, then of the graph; a value may have several roles. */
   readonly values: readonly ObservedValue[];
   readonly samples: number;
   readonly seconds: number;
-  readonly data: string;
 }
 
 /** Recipes to compare on the same data, weights rounded to nearest. */
@@ -369,13 +371,12 @@ export interface JudgeParams extends ModelRun {
   readonly scaleRule: ScaleRule;
 }
 export interface JudgedRecipe extends JudgedFigures { readonly title: string; readonly bits: number }
-export interface JudgeResult {
+export interface JudgeResult extends UsedData {
   /** The unquantized model's. */
   readonly baseline: { readonly loss: number | null; readonly accuracy: number | null };
   readonly recipes: readonly JudgedRecipe[];
   readonly samples: number;
   readonly seconds: number;
-  readonly data: string;
 }
 
 /** Every job kind with its parameters and result. */

@@ -3,7 +3,7 @@ import { parseFormat } from '../formats/registry';
 import { Judging } from '../run/judging';
 import { toMatrix, toStored } from '../run/weight-matrix';
 import { JobError, type Job, type JobContext, type JudgedRecipe, type JudgeParams, type JudgeResult } from './job';
-import { withRun, type OpenRun } from './model-run';
+import { usedData, withRun, type OpenRun } from './model-run';
 import { formatForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
 
 /** Share of the memory limit for the unquantized model's outputs, and for weights that are kept quantized. */
@@ -25,7 +25,7 @@ export const judgeJob: Job<'judge'> = {
         recipes.push({ title, ...await judging.judge(weights.of(formats), step((i + 1) * samples, `Judging ${title}`)), bits: weights.bits(formats) });
       }
       const { loss, accuracy } = judging.baseline;
-      return { baseline: { loss, accuracy }, recipes, samples, seconds: (performance.now() - started) / 1000, data: run.dataset.title };
+      return { baseline: { loss, accuracy }, recipes, samples, seconds: (performance.now() - started) / 1000, ...usedData(run.dataset) };
     } finally { await judging.close(); }
   }),
 };

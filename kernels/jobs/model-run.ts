@@ -1,11 +1,11 @@
 /** What every job that runs a model does first: weights, data, and the input and output that the task is about. */
 import { CheckpointError } from '../checkpoint';
 import type { Dataset } from '../data/data';
-import { openDataset } from '../data/open';
 import type { GraphValue } from '../graph/graph';
 import { Feed, firstSamples, mainOutput } from '../run/feed';
 import { PreparedModel } from '../run/prepared-model';
-import { JobCancelled, JobError, type JobContext, type ModelRun } from './job';
+import { openData } from '../synthetic/open-data';
+import { JobCancelled, JobError, type JobContext, type ModelRun, type UsedData } from './job';
 import { MemoryExceeded } from '../process/thread-messages';
 
 export interface OpenRun {
@@ -20,13 +20,13 @@ export interface OpenRun {
 /** Opens model and data, runs the work and closes both. What is wrong with the user's input becomes a JobError. */
 export async function withRun<T>(params: ModelRun, context: JobContext, work: (run: OpenRun) => Promise<T>): Promise<T> {
   return withInputErrors(async () => {
-    const dataset = await openDataset(params.data);
+    const model = await PreparedModel.open(params.graph, params.checkpoint, context.threads);
     try {
-      const model = await PreparedModel.open(params.graph, params.checkpoint, context.threads);
+      const dataset = await openData(params.data, model, params.task, context);
       try {
         return await work({ model, dataset, feed: new Feed(params.graph, dataset), output: mainOutput(params.graph), indices: firstSamples(dataset, params.samples) });
-      } finally { model.close(); }
-    } finally { dataset.close(); }
+      } finally { dataset.close(); }
+    } finally { model.close(); }
   });
 }
 
@@ -40,3 +40,6 @@ export async function withInputErrors<T>(work: () => Promise<T>): Promise<T> {
     throw error;
   }
 }
+
+/** What figures on a dataset rest on. */
+export const usedData = ({ title, synthetic }: Dataset): UsedData => ({ data: title, ...(synthetic ? { synthetic } : {}) });

@@ -9,7 +9,7 @@ import { sitesOf } from '../run/sites';
 import { reaches, varyLayers, type VariedLayer } from '../run/vary-layers';
 import { toMatrix, toStored } from '../run/weight-matrix';
 import { JobError, type Job, type JobContext, type LayerSensitivity, type SensitivityParams, type SensitivityResult } from './job';
-import { withRun, type OpenRun } from './model-run';
+import { usedData, withRun, type OpenRun } from './model-run';
 import { formatForJob, resolveWeight, tensorsByName, type ResolvedWeight } from './weights';
 
 /** Share of the memory limit that kept values may take. */
@@ -33,7 +33,7 @@ export const sensitivityJob: Job<'sensitivity'> = {
     return {
       metric: metric.id, unit: metric.unit, baseline: judge.baseline(),
       layers: layers.map(({ key, weight }, i) => ({ key, formats: Object.fromEntries(formats.map((id, f) => [id, { ...measured[i]![f]!, bitsPerWeight: parseFormat(id).storage(weight.layout).bitsPerWeight }])) })),
-      skipped, samples: run.indices.length, seconds: (performance.now() - started) / 1000, data: run.dataset.title,
+      skipped, samples: run.indices.length, seconds: (performance.now() - started) / 1000, ...usedData(run.dataset),
     };
   }),
 };

@@ -1,16 +1,16 @@
 /** Trial: layers quantized with methods that may calibrate on data, and the whole model judged on other data before and after. */
 import type { Dataset } from '../data/data';
-import { openDataset } from '../data/open';
 import type { Quantized } from '../formats/format';
 import type { LayerInputs } from '../methods/method';
 import { calibrate } from '../run/calibrate';
 import { byContent, Feed, firstSamples } from '../run/feed';
+import { openData } from '../synthetic/open-data';
 import { Judging } from '../run/judging';
 import { toMatrix, toStored } from '../run/weight-matrix';
 import { exportCheckpoint, refuseTarget } from './export';
 import { exportOnnx, isOnnxTarget, refuseOnnxTarget } from './export-onnx';
-import { JobError, type Job, type JobContext, type QuantizedLayer, type TrialParams, type TrialResult } from './job';
-import { withRun, type OpenRun } from './model-run';
+import { JobError, type Job, type JobContext, type QuantizedLayer, type TrialParams, type TrialResult, type UsedData } from './job';
+import { usedData, withRun, type OpenRun } from './model-run';
 import { methodOfTask, refuseContradictions } from './quantize-plan';
 import { assertUnchanged } from './scan';
 import { formatForJob, resolveWeight, tensorsByName } from './weights';
@@ -26,9 +26,9 @@ export const trialJob: Job<'trial'> = {
     if (params.export) refuseTarget(run.model.checkpoint, params.export.path);
     const { planned, kept } = plan(params, run);
     if (params.export && isOnnxTarget(params.export)) refuseOnnxTarget(run.model.checkpoint, params.export, planned.map(({ task }) => task.tensor));
-    const notes: string[] = [];
+    const notes: string[] = run.dataset.synthetic ? ['judged on synthetic data, on which the quantized model is compared with the unquantized one: how often either is right is not known'] : [];
     const needs = planned.some(({ method }) => method.needs !== 'weights');
-    if (needs && !params.calibration) throw new JobError(`${planned.find(({ method }) => method.needs !== 'weights')!.method.id} calibrates on data, and none was named; give calibration inputs, in bitlens.json under data.calibration or with --calibration`);
+    if (needs && !params.calibration) throw new JobError(`${planned.find(({ method }) => method.needs !== 'weights')!.method.id} calibrates on data, and none was named; give calibration inputs, in bitlens.json under data.calibration or with --calibration (--calibration synthetic makes them up)`);
     const quantized = new Map<string, Quantized>();
     const replaced = new Map<string, Float32Array>();
     const layers: QuantizedLayer[] = [];
@@ -84,7 +84,7 @@ async function quantizeOne({ task, weight, format, method }: WholeTask, run: Ope
 async function calibrated(params: TrialParams, run: OpenRun, distinct: readonly WholeTask[], work: (each: WholeTask, inputs: LayerInputs | null) => Promise<Float32Array>, context: JobContext): Promise<TrialResult['calibration']> {
   const started = performance.now();
   const { data, samples } = params.calibration!;
-  const dataset: Dataset = await openDataset(data);
+  const dataset: Dataset = await openData(data, run.model, params.task, context);
   try {
     const feed = new Feed(params.graph, dataset);
     const indices = byContent(dataset, firstSamples(dataset, samples));
@@ -101,17 +101,17 @@ async function calibrated(params: TrialParams, run: OpenRun, distinct: readonly 
         return work(each, inputs);
       },
     });
-    return { samples: indices.length, data: dataset.title, seconds: (performance.now() - started) / 1000 };
+    return { samples: indices.length, ...usedData(dataset), seconds: (performance.now() - started) / 1000 };
   } finally { dataset.close(); }
 }
 
 /** The unquantized and the quantized model side by side on the evaluation data. */
-async function judgeBoth(params: TrialParams, run: OpenRun, replaced: ReadonlyMap<string, Float32Array>, context: JobContext): Promise<Pick<TrialResult, 'before' | 'after' | 'samples' | 'data'>> {
+async function judgeBoth(params: TrialParams, run: OpenRun, replaced: ReadonlyMap<string, Float32Array>, context: JobContext): Promise<Pick<TrialResult, 'before' | 'after' | 'samples' | keyof UsedData>> {
   const { indices, dataset } = run;
   const step = (from: number) => (done: number): void => { context.throwIfCancelled(); context.progress(from + done, 2 * indices.length, `Judging on ${dataset.title}`); };
   const judging = await Judging.open({ ...run, task: params.task, output: run.output.name, memory: context.memoryCapBytes * MEMORY_SHARE }, step(0));
   try {
-    return { before: judging.baseline, after: await judging.judge(replaced, step(indices.length)), samples: indices.length, data: dataset.title };
+    return { before: judging.baseline, after: await judging.judge(replaced, step(indices.length)), samples: indices.length, ...usedData(dataset) };
   } finally { await judging.close(); }
 }
 

@@ -6,6 +6,7 @@ import type { NumberFormat, Quantized, ScaleRule, WeightView } from '../formats/
 import type { Task } from '../data/data';
 import type { AppliedShape } from '../run/applied-shapes';
 import type { Estimate, SampleScore } from '../run/judge';
+import type { Made, Synthesis } from '../synthetic/synthesis';
 import type { AllocateParams, AllocateResult, FormatError, WeightStatistics } from '../jobs/job';
 
 export type MethodNeeds = 'weights' | 'graph' | 'hardware' | 'calibration' | 'gradients' | 'training';
@@ -119,7 +120,18 @@ export interface CostModel extends MethodBase {
   run(layers: readonly CostedLayer[], formats: readonly NumberFormat[], options: Readonly<Record<string, unknown>>, run: CostRun): Promise<LayerCost[][]>;
 }
 
-export type Method = CostModel | PtqMethod | SensitivityMetric | MeasuredMetric | Allocator;
+/** Makes up samples for a model that has no data. */
+export interface Generator extends MethodBase {
+  readonly kind: 'calibration';
+  /** Samples that are made when no number is named. */
+  readonly usual: number;
+  /** Why the method cannot make samples for this model; null when it can. */
+  refuses(target: Synthesis): string | null;
+  /** The same seed makes the same samples, bit for bit. @throws what `throwIfCancelled` throws */
+  run(target: Synthesis): Promise<Made>;
+}
+
+export type Method = CostModel | Generator | PtqMethod | SensitivityMetric | MeasuredMetric | Allocator;
 
 /** Is the metric one that runs the model? */
 export function isMeasured(metric: SensitivityMetric | MeasuredMetric): metric is MeasuredMetric {

@@ -5,9 +5,12 @@ import { knapsack } from './allocation/knapsack';
 import { logVariance } from './allocation/log-variance';
 import { random } from './allocation/random';
 import { uniform } from './allocation/uniform';
+import { noise } from './calibration/noise';
+import { selfGenerated } from './calibration/self-generated';
+import { zeroq } from './calibration/zeroq';
 import { bops } from './cost/bops';
 import { latency } from './cost/latency';
-import { isMeasured, type Allocator, type CostModel, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from './method';
+import { isMeasured, type Allocator, type CostModel, type Generator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from './method';
 import { adaround } from './ptq/adaround';
 import { comq } from './ptq/comq';
 import { gptq } from './ptq/gptq';
@@ -22,7 +25,7 @@ import { weightMse } from './sensitivity/weight-mse';
 import { weightNsr } from './sensitivity/weight-nsr';
 import { weightSse } from './sensitivity/weight-sse';
 
-const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency];
+const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency, zeroq, selfGenerated, noise];
 
 /** Short names that people type. */
 const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };
@@ -37,7 +40,7 @@ export function method(id: string): Method | undefined {
   return all.find((each) => each.id === name);
 }
 
-interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; allocation: Allocator; cost: CostModel }
+interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; allocation: Allocator; cost: CostModel; calibration: Generator }
 
 /** The method of an id and kind. @throws RangeError naming the methods of that kind. */
 export function methodOfKind<K extends keyof MethodOfKind>(kind: K, id: string): MethodOfKind[K] {

@@ -23,7 +23,7 @@ export class Feed {
   readonly batch: number;
   private readonly fixed: boolean;
   /** The input that the samples are. */
-  private readonly main: GraphValue;
+  readonly main: GraphValue;
   /** Pictures are [channels, height, width], and the model has its channels last. */
   private readonly turned: boolean;
 
@@ -61,7 +61,7 @@ export class Feed {
 }
 
 /** The first input that the samples fit in one of these ways, and whose name is not that of something beside them; else the first. @throws Error when there is none */
-function mainInput({ inputs }: Graph, ...ways: ((input: GraphValue) => boolean)[]): GraphValue {
+export function mainInput({ inputs }: Graph, ...ways: ((input: GraphValue) => boolean)[]): GraphValue {
   const own = inputs.filter(({ name }) => ![MASK, ZERO, POSITIONS].some((aside) => aside.test(name)));
   const found = ways.reduce<GraphValue | undefined>((known, fits) => known ?? own.find(fits) ?? inputs.find(fits), undefined) ?? inputs[0];
   if (!found) throw new Error('the model takes no input');

@@ -147,8 +147,8 @@ export interface TaskFigures {
   readonly positions: number;
 }
 
-/** Is there something to be right about: labels, or the tokens that follow? */
-export const isLabelled = (task: Task, dataset: Dataset): boolean => task === 'language-model' || (task !== 'features' && dataset.hasLabels);
+/** Is there something to be right about: labels, or the tokens that follow? Samples that are made up are followed by nothing true. */
+export const isLabelled = (task: Task, dataset: Dataset): boolean => !dataset.synthetic && (task === 'language-model' || (task !== 'features' && dataset.hasLabels));
 
 /** Labels of samples; null where there are none. A language model's are its own tokens. */
 export function labelsOf(task: Task, dataset: Dataset, indices: readonly number[]): NamedArray | null {

@@ -2,17 +2,16 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { DatasetSpec, Preprocess, Task } from '../../kernels/data/data';
+import type { DataSource, Preprocess, Task } from '../../kernels/data/data';
 import { CONFIG_JSON, familyEntry, modelFolder } from './families';
 import { JsonValue, readJsonFile } from './json-reader';
 import { isOnnx } from './onnx-file';
 import { UserError } from './user-error';
+import { syntheticNames } from './vocabulary';
 
 export const CONFIG_NAME = 'bitlens.json';
 export const TASKS = ['classification', 'language-model', 'regression', 'features'] as const satisfies readonly Task[];
-export type { Preprocess, Task };
-/** Arrays a model is calibrated or evaluated on; absolute paths. */
-export type DataSource = Omit<DatasetSpec, 'preprocess'>;
+export type { DataSource, Preprocess, Task };
 
 /** One entry of `models`, paths made absolute. */
 export interface ModelEntry {
@@ -74,17 +73,7 @@ function readModel(model: JsonValue, folder: string): WrittenEntry {
   const args = m.get('args');
   if (args) args.members();
   const data = m.get('data')?.object([], ['calibration', 'evaluation', 'preprocess']);
-  const source = (name: 'calibration' | 'evaluation'): DataSource | undefined => {
-    const entry = data?.get(name)?.object(['inputs'], ['labels', 'sequence', 'tokenizer']);
-    if (!entry) return undefined;
-    const [labels, tokenizer, sequence] = ['labels', 'tokenizer', 'sequence'].map((key) => entry.get(key));
-    const length = sequence?.number();
-    if (length !== undefined && !(Number.isInteger(length) && length > 0)) sequence!.fail('must be a whole number of tokens above 0');
-    return {
-      inputs: readPath(entry.get('inputs')!, folder), ...(labels ? { labels: readPath(labels, folder) } : {}),
-      ...(tokenizer ? { tokenizer: readPath(tokenizer, folder) } : {}), ...(length === undefined ? {} : { sequence: length }),
-    };
-  };
+  const source = (name: 'calibration' | 'evaluation'): DataSource | undefined => { const value = data?.get(name); return value && readSource(value, folder); };
   const [calibration, evaluation] = [source('calibration'), source('evaluation')];
   const preprocess = data?.get('preprocess');
   const optional = <K extends string, T>(key: K, made: T | undefined): { [P in K]?: T } => (made === undefined ? {} : { [key]: made } as { [P in K]: T });
@@ -98,6 +87,25 @@ function readModel(model: JsonValue, folder: string): WrittenEntry {
     ...optional('task', m.get('task')?.oneOf(TASKS)),
     ...(data ? { data: { ...optional('calibration', calibration), ...optional('evaluation', evaluation), ...optional('preprocess', preprocess && readPreprocess(preprocess)) } } : {}),
   } as WrittenEntry;
+}
+
+function readSource(value: JsonValue, folder: string): DataSource {
+  const whole = (entry: JsonValue | undefined, what: string): number | undefined => {
+    const count = entry?.number();
+    if (count !== undefined && !(Number.isInteger(count) && count > 0)) entry!.fail(`must be a whole number of ${what} above 0`);
+    return count;
+  };
+  const optional = <K extends string, T>(key: K, made: T | undefined): { [P in K]?: T } => (made === undefined ? {} : { [key]: made } as { [P in K]: T });
+  if (value.members().has('synthetic')) {
+    const entry = value.object(['synthetic'], ['samples', 'sequence']);
+    return { synthetic: entry.get('synthetic')!.oneOf(syntheticNames()), ...optional('samples', whole(entry.get('samples'), 'samples')), ...optional('sequence', whole(entry.get('sequence'), 'tokens')) };
+  }
+  const entry = value.object(['inputs'], ['labels', 'sequence', 'tokenizer']);
+  const [labels, tokenizer] = ['labels', 'tokenizer'].map((key) => entry.get(key));
+  return {
+    inputs: readPath(entry.get('inputs')!, folder), ...(labels ? { labels: readPath(labels, folder) } : {}),
+    ...(tokenizer ? { tokenizer: readPath(tokenizer, folder) } : {}), ...optional('sequence', whole(entry.get('sequence'), 'tokens')),
+  };
 }
 
 function readPreprocess(value: JsonValue): Preprocess {

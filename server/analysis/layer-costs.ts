@@ -10,10 +10,10 @@ import type { LayerCost } from '../../kernels/methods/method';
 import type { Layer } from '../linking/layer';
 import type { InputSpec } from '../trace/inputs';
 import type { TraceResult } from '../trace/trace';
+import { CannotRun } from './cannot-run';
 import type { ModelAnalysis } from './model-analysis';
-import type { ModelData } from './model-data';
+import { dataInFiles, type ModelData } from './model-data';
 import type { KernelPort, RunOptions, TracingPort } from './ports';
-import { CannotRun } from './running';
 import { traceAnalysis } from './trace';
 import { messageOf, UserError } from './user-error';
 import type { CostId } from './vocabulary';
@@ -74,7 +74,7 @@ export async function layerCosts(
 }
 
 async function graphOfOneSample(kernel: KernelPort, python: TracingPort, analysis: ModelAnalysis, { inputs, data }: CostRequest, options: RunOptions): Promise<{ graph: Graph; sizes: string }> {
-  const spec = data?.evaluation ?? data?.calibration ?? null;
+  const spec = data ? dataInFiles(data) : null;
   const sample = spec ? await sampleShapeOf(spec).catch((error: unknown) => { throw new UserError(messageOf(error)); }) : null;
   const sizes = new SampleSizes(sample);
   if (analysis.graph) {

@@ -2,6 +2,7 @@
  * Allocation on what quantizing one layer was measured to do to the model, and its judgement: the whole recipe on held-out
  * data beside uniform, first/last-high and random recipes that take no more.
  */
+import { isSynthetic } from '../../kernels/data/data';
 import { JobError, type AllocateResult, type JudgedRecipe, type JudgeResult, type SensitivityResult, type WeightScan } from '../../kernels/jobs/job';
 import type { MeasuredMetric } from '../../kernels/methods/method';
 import type { Layer } from '../linking/layer';
@@ -58,8 +59,9 @@ interface Setting {
 /** @throws UserError without data, for a budget that cannot be met, or a target that no recipe reaches. */
 export async function allocateMeasured(setting: Setting, request: MeasuredRequest, options: RunOptions): Promise<MeasuredAllocation> {
   const { running, analysis, kernel } = setting;
-  const { calibration, evaluation } = request.data;
+  const { calibration, evaluation, task } = request.data;
   const notes: string[] = [];
+  if (request.drop !== null && evaluation && isSynthetic(evaluation) && task !== 'features') throw new UserError('a target limits what is lost of the task\'s figure, and on synthetic data that is not known: name evaluation data, or give a budget');
   const measuring: ModelData = { ...request.data, evaluation: calibration ?? evaluation, calibration: null };
   if (!calibration || !evaluation) notes.push('layers were measured and the recipe judged on the same data; name data.calibration and data.evaluation in bitlens.json to judge on data that was not chosen by');
   const sensitivity = await running.sensitivity(analysis, { data: measuring, samples: request.calibrationSamples ?? DEFAULT_SAMPLES, metric: request.metric.id, formats: request.formats, layers: setting.layers }, options);
@@ -104,14 +106,14 @@ async function judged(
   await add('first and last high', 'first-last-high');
   const fixed = recipes.length;
   for (let seed = 1; seed <= RANDOM_RECIPES; seed += 1) await add(`random ${seed}`, 'random', seed);
-  const { baseline, recipes: found, samples, data } = await judge(recipes);
+  const { baseline, recipes: found, samples, data, synthetic } = await judge(recipes);
   const plain = ({ title, loss, accuracy, kl, nsr, bits }: JudgedRecipe): AllocationJudgement['recipes'][number] => ({ title, loss, accuracy, kl, nsr, bytes: Math.ceil(bits / 8) });
   const random = found.slice(fixed).map(plain);
   const mean = (of: (each: (typeof random)[number]) => number | null): number | null => (random.some((each) => of(each) === null) ? null : random.reduce((sum, each) => sum + of(each)!, 0) / random.length);
   return {
     missing,
     judgement: {
-      baseline, samples, data, within: [...(sized ? ['size'] : []), ...tables.flatMap(({ id }, i) => (limits[i] === Number.MAX_SAFE_INTEGER ? [] : [id === 'bops' ? 'bit operations' : 'latency']))],
+      baseline, samples, data, ...(synthetic ? { synthetic } : {}), within: [...(sized ? ['size'] : []), ...tables.flatMap(({ id }, i) => (limits[i] === Number.MAX_SAFE_INTEGER ? [] : [id === 'bops' ? 'bit operations' : 'latency']))],
       recipes: [...found.slice(0, fixed).map(plain), ...(random.length === 0 ? [] : [{
         title: `random (mean of ${random.length})`, loss: mean((each) => each.loss), accuracy: mean((each) => each.accuracy), kl: mean((each) => each.kl), nsr: mean((each) => each.nsr)!, bytes: Math.round(mean((each) => each.bytes)!),
       }])],

@@ -1,17 +1,19 @@
 /** Running the model: evaluate, sensitivity and trials on data. Traces the source, and hands graph, weights and data to the kernel process. */
 import { sampleShapeOf } from '../../kernels/data/shape';
 import { findRuntime, NO_RUNTIME } from '../../kernels/run/onnx-runtime';
-import type { DatasetSpec } from '../../kernels/data/data';
+import { isSynthetic, type DatasetSpec } from '../../kernels/data/data';
 import type { Graph } from '../../kernels/graph/graph';
 import { withDecodedWeights } from '../../kernels/graph/onnx/decoded-weights';
 import type { ActivationsResult, EvaluateResult, JudgeResult, ModelRun, QuantizeResult, SensitivityResult, TrialResult } from '../../kernels/jobs/job';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
+import { CannotRun, followed } from './cannot-run';
 import { specOf } from './measurements';
 import type { ModelAnalysis } from './model-analysis';
 import { requireData, trialData, type ModelData } from './model-data';
 import type { KernelPort, TracingPort, RunOptions } from './ports';
 import { RunCache, type RunResults } from './run-cache';
+import { withSampleShapes } from './synthetic-data';
 import { traceAnalysis } from './trace';
 import { planTasks, runPlan, SEED, type TrialExport, type TrialPlan } from './trial';
 import { messageOf, UserError } from './user-error';
@@ -40,9 +42,6 @@ export interface ModelTrialRequest extends RunRequest {
   readonly export?: TrialExport;
 }
 
-/** The source cannot be followed to a graph, or there is nothing to run it with: what needs no run can still be done. */
-export class CannotRun extends UserError {}
-
 export class Running {
   private readonly results = new RunCache();
   /** Graphs of files with the types of all their values. */
@@ -59,12 +58,7 @@ export class Running {
     } catch (error) {
       throw new UserError(messageOf(error));
     }
-    const { graph, stopped } = await traceAnalysis(this.python, analysis, { data });
-    if (stopped) {
-      const where = stopped.span ? `${stopped.span.file}:${stopped.span.startLine + 1}: ` : '';
-      throw new CannotRun(`the model cannot be run, because its forward cannot be followed to the end: ${where}${stopped.reason}. "bitlens trace" shows how far it comes`);
-    }
-    return graph;
+    return followed(await traceAnalysis(this.python, analysis, { data })).graph;
   }
 
   /** The graph of a model that is one, its weights decoded and every type known. @throws CannotRun without onnxruntime, which finds them out */
@@ -118,8 +112,9 @@ export class Running {
   }
 
   async trial(analysis: ModelAnalysis, request: ModelTrialRequest, options: RunOptions = {}): Promise<TrialResult> {
-    const run = await this.runOf(analysis, request, options);
-    const { calibration } = request.data;
+    const data = await withSampleShapes(this.python, analysis, request.data);
+    const run = await this.runOf(analysis, { ...request, data }, options);
+    const { calibration } = data;
     return this.kernel.run('trial', {
       ...run, tasks: planTasks(analysis, request.plan, request.export ?? null), seed: SEED, sequential: request.sequential,
       calibration: calibration ? { data: calibration, ...(request.calibrationSamples === undefined ? {} : { samples: request.calibrationSamples }) } : null,
@@ -145,7 +140,9 @@ export class Running {
   private async runOf(analysis: ModelAnalysis, { data, samples }: RunRequest, options: RunOptions, whole = false): Promise<ModelRun> {
     const { checkpoint, link } = analysis;
     if (!checkpoint || !link) throw new UserError(`running ${analysis.source} needs weights: name a checkpoint with --checkpoint${analysis.checkpointReason ? ` (${analysis.checkpointReason})` : ''}`);
-    const { task, spec } = requireData(data, !whole);
+    const asked = requireData(data, !whole);
+    if (whole && isSynthetic(asked.spec)) throw new UserError('an evaluation says how often the model is right, and of synthetic data nobody knows what is right: name data with labels. A trial or a sensitivity on synthetic data compares the quantized model with the unquantized one');
+    const { task, spec } = requireData(await withSampleShapes(this.python, analysis, data), !whole);
     if (findRuntime() === null) throw new CannotRun(NO_RUNTIME);
     const graph = await this.graph(analysis, spec, whole, options);
     return { graph, checkpoint: checkpoint.path, task, data: spec, ...(samples === undefined ? {} : { samples }) };

@@ -1,7 +1,7 @@
 /** A model as the editor's views show it: rows of plain data. */
-import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { elementCount, shownDtype } from '../../kernels/checkpoint/checkpoint';
+import type { DataSource } from '../../kernels/data/data';
 import { schemeOf, type Recipe } from '../../kernels/recipe/recipe';
 import type { Layer } from '../linking/layer';
 import { weightLayers } from '../linking/link';
@@ -9,6 +9,7 @@ import type { LayerRow, ModelSummary, Settings } from '../protocol';
 import type { SourceSpan } from '../python/module-tree';
 import type { Finding } from '../rules/rule';
 import type { ModelAnalysis } from './model-analysis';
+import { sourceName } from './model-data';
 import { KEEP } from './recipe-file';
 import { storageBits, suggestFormat } from './suggest';
 import { defaultMeasuredMetric } from './vocabulary';
@@ -107,7 +108,7 @@ export const ruleSettingsOf = (settings: Settings) => ({
 export const recipeFormat = (recipe: Recipe | null, path: string): string | null => (recipe ? schemeOf(recipe, path).weights : null);
 
 function namedData({ entry }: ModelAnalysis): ModelSummary['data'] {
-  const name = (spec: { readonly inputs: string } | undefined): string | null => (spec ? path.basename(spec.inputs) : null);
+  const name = (source: DataSource | undefined): string | null => (source ? sourceName(source) : null);
   const task = entry?.task ?? null;
   return { task, calibration: name(entry?.data?.calibration), evaluation: name(entry?.data?.evaluation), metric: defaultMeasuredMetric(task) };
 }

@@ -1,7 +1,8 @@
 /** What this build knows by name: formats and methods, from their registries. */
 import { listedFormats, parseFormat } from '../../kernels/formats/registry';
-import { isMeasured, type Allocator, type CostModel, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from '../../kernels/methods/method';
+import { isMeasured, type Allocator, type CostModel, type Generator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from '../../kernels/methods/method';
 import { method, methods } from '../../kernels/methods/registry';
+import { AUTO } from '../../kernels/data/data';
 import type { FormatEntry, MethodEntry } from '../protocol';
 import type { RecipeVocabulary } from './recipe-file';
 import { didYouMean, UserError } from './user-error';
@@ -19,6 +20,12 @@ export const costModels = (): CostModel[] => byKind('cost');
 /** Cost models that limits can be given for. */
 export const COSTS = ['bops', 'latency'] as const;
 export type CostId = (typeof COSTS)[number];
+
+/** What makes data up: a method of the kind "calibration", or the one that suits the model. */
+export const generators = (): Generator[] => byKind('calibration');
+export const syntheticNames = (): string[] => [AUTO, ...generators().map(({ id }) => id)];
+/** @throws UserError naming those there are. */
+export const syntheticNamed = (id: string): string => (id === AUTO ? AUTO : named(id, 'way to make data', generators()).id);
 
 function named<T extends Method>(id: string, kind: string, list: readonly T[]): T {
   const canonical = method(id)?.id ?? id;

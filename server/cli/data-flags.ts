@@ -1,12 +1,14 @@
 /** Flags that name the data a model is run on; what is not named comes from bitlens.json. */
 import path from 'node:path';
+import { AUTO, type SyntheticSource } from '../../kernels/data/data';
 import { TASKS } from '../analysis/config';
 import type { ModelAnalysis } from '../analysis/model-analysis';
 import { modelData, type DataOverrides, type ModelData } from '../analysis/model-data';
+import { syntheticNamed } from '../analysis/vocabulary';
 import { UsageError, type Arguments, type Flag } from './arguments';
 
 export const DATA_FLAGS: readonly Flag[] = [
-  { name: 'data', value: 'FILE', help: 'inputs to judge on: an array (.npy, .npz, .safetensors; FILE:ARRAY names one), a folder of images, tokens (.bin) or text (.txt, .jsonl); else bitlens.json' },
+  { name: 'data', value: 'FILE', help: 'inputs to judge on: an array (.npy, .npz, .safetensors; FILE:ARRAY names one), a folder of images, tokens (.bin) or text (.txt, .jsonl); or synthetic[:METHOD], made up; else bitlens.json' },
   { name: 'labels', value: 'FILE', help: 'labels of --data, one per sample' },
   { name: 'task', value: 'T', help: 'what the outputs are', choices: TASKS },
   { name: 'samples', value: 'N', help: 'only the first N samples' },
@@ -20,14 +22,17 @@ export const DATA_FLAGS: readonly Flag[] = [
   { name: 'layout', value: 'L', help: 'order of the dimensions in the file', choices: ['NCHW', 'NHWC'] },
 ];
 export const CALIBRATION_FLAGS: readonly Flag[] = [
-  { name: 'calibration', value: 'FILE', help: 'inputs to calibrate on; else bitlens.json' },
+  { name: 'calibration', value: 'FILE', help: 'inputs to calibrate on, or synthetic[:METHOD], made up ("bitlens methods" lists those of the kind "calibration"); else bitlens.json' },
   { name: 'calibration-samples', value: 'N', help: 'only the first N samples of it' },
 ];
 
 /** @throws UsageError */
 export function readData(analysis: ModelAnalysis, args: Arguments): ModelData {
   const file = (name: string): string | undefined => { const text = args.text(name); return text === undefined ? undefined : path.resolve(text); };
-  const [inputs, labels, calibration] = [file('data'), file('labels'), file('calibration')];
+  const source = (name: 'data' | 'calibration', count: number | undefined): string | SyntheticSource | undefined => readSynthetic(args.text(name), count) ?? file(name);
+  const [inputs, labels] = [source('data', readSamples(args)), file('labels')];
+  const calibration = args.has('calibration') ? source('calibration', readSamples(args, 'calibration-samples')) : undefined;
+  if (labels !== undefined && typeof inputs === 'object') throw new UsageError('--labels are of data that is there, and --data synthetic makes it up');
   if (labels !== undefined && inputs === undefined) throw new UsageError('--labels belong to --data, which is not given');
   const scale = args.text('scale') === undefined ? undefined : numbersOf(args.text('scale')!, 'scale')[0]!;
   const [mean, std] = (['mean', 'std'] as const).map((name) => (args.text(name) === undefined ? undefined : numbersOf(args.text(name)!, name)));
@@ -44,6 +49,12 @@ export function readData(analysis: ModelAnalysis, args: Arguments): ModelData {
     ...(calibration === undefined ? {} : { calibration }), ...(preprocess ? { preprocess } : {}), ...(sequence === undefined ? {} : { sequence }), ...(tokenizer === undefined ? {} : { tokenizer }),
   };
   return modelData(analysis, given);
+}
+
+/** `synthetic`, or `synthetic:METHOD`; a file of that name is ./synthetic. @throws UserError naming the methods there are */
+function readSynthetic(text: string | undefined, samples: number | undefined): SyntheticSource | undefined {
+  const match = /^synthetic(?::(.*))?$/.exec(text ?? '');
+  return match ? { synthetic: syntheticNamed(match[1] ?? AUTO), ...(samples === undefined ? {} : { samples }) } : undefined;
 }
 
 /** Flags of data that nothing would read are refused: they would change nothing. @throws UsageError */

@@ -32,7 +32,7 @@ test('the configuration of the contract is read, paths relative to the file', ()
   const { models } = parseConfig(CONTRACT, '/work/project/bitlens.json');
   assert.equal(models[0]!.source, path.resolve('/work/project/model.py'));
   assert.equal(models[0]!.checkpoint, path.resolve('/work/project/weights.th'));
-  assert.equal(models[0]!.data!.evaluation!.labels, path.resolve('/work/project/test_labels.npy'));
+  assert.deepEqual(models[0]!.data!.evaluation, { inputs: path.resolve('/work/project/test_images.npy'), labels: path.resolve('/work/project/test_labels.npy') });
   assert.deepEqual(models[0]!.data!.preprocess, CONTRACT.models[0]!.data.preprocess);
 });
 
