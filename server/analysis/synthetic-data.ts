@@ -19,7 +19,11 @@ export async function withSampleShapes(python: TracingPort, analysis: ModelAnaly
   if (!synthetic) return data;
   const file = dataInFiles(data);
   const sample = file ? await sampleShapeOf(file).catch((error: unknown) => { throw new UserError(messageOf(error)); }) : await modelSample(python, analysis, synthetic);
-  const shaped = (spec: DatasetSpec | null): DatasetSpec | null => (spec && isSynthetic(spec) ? { ...spec, sample: { shape: sample.shape, whole: sample.whole } } : spec);
+  const shaped = (spec: DatasetSpec | null): DatasetSpec | null => {
+    if (!spec || !isSynthetic(spec)) return spec;
+    const { shape, whole } = sample;
+    return { ...spec, sample: { whole, shape: whole && shape.length === 1 && spec.sequence !== undefined ? [spec.sequence] : shape } };
+  };
   return { ...data, calibration: shaped(data.calibration), evaluation: shaped(data.evaluation) };
 }
 

@@ -83,7 +83,10 @@ test('schema and reader allow the same properties', () => {
   parseConfig({ models: [sample] }, 'bitlens.json');
   assert.deepEqual(Object.keys(schema.definitions.preprocess!.properties).sort(), ['crop', 'layout', 'mean', 'resize', 'scale', 'std']);
   const data = { inputs: 'x', labels: 'y', sequence: 4, tokenizer: 't' };
-  assert.deepEqual(Object.keys(schema.definitions.data!.properties).sort(), Object.keys(data).sort());
+  assert.deepEqual(Object.keys(schema.definitions.files!.properties).sort(), Object.keys(data).sort());
+  const synthetic = { synthetic: 'auto', samples: 8, sequence: 4 };
+  assert.deepEqual(Object.keys(schema.definitions.synthetic!.properties).sort(), Object.keys(synthetic).sort());
+  parseConfig({ models: [{ ...sample, data: { calibration: synthetic } }] }, 'bitlens.json');
   parseConfig({ models: [{ ...sample, data: { evaluation: data, preprocess: { crop: [8, 9], resize: 10 } } }] }, 'bitlens.json');
 });
 
