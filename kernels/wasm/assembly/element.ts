@@ -86,6 +86,18 @@ export function wideVector(x: v128, most: v128, least: v128, drop: i32): v128 {
   return v128.and(i32x4.add(i32x4.add(clamped, i32x4.splat((1 << (drop - 1)) - 1)), odd), i32x4.splat(-1 << drop));
 }
 
+/** The values of a short codebook: starting from the first, each threshold reached flips the bits in which the next value differs. */
+// @ts-ignore: decorator
+@inline
+export function shortBookVector(t: v128): v128 {
+  let value = v128.load(values);
+  for (let i = 0; i < thresholdCount; i++) {
+    const at = <usize>i << 4;
+    value = v128.xor(value, v128.and(f32x4.ge(t, v128.load(thresholds + at)), v128.load(values + at, 16)));
+  }
+  return value;
+}
+
 /** The value of t in a long codebook: the cell of its upper 16 bits bounds the search. */
 // @ts-ignore: decorator
 @inline

@@ -157,23 +157,26 @@ function findRange(ptr: usize, size: i32): void {
   blockMost = f32x4.extract_lane(most, 0);
 }
 
+/** More than what the rounding of sums can take from one of them. */
+const SURELY: f64 = 1 - 1 / 1048576.0;
+
 /** The clip fraction with the least squared error for the block whose range was found. */
 function bestClip(ptr: usize, size: i32, clips: usize, clipCount: i32, room: usize): f32 {
-  const floor: f32 = lowest;
   let clip: f32 = 1;
   let best: f64 = Infinity;
   for (let c = 0; c < clipCount; c++) {
     const fraction = load<f32>(clips + (<usize>c << 2));
     findScale(blockLeast, blockMost, fraction);
     if (c > 0 && kind != ASYMMETRIC) {
-      // An extreme value that is clipped is given the last code, whose value falls with the scale. Once it alone costs more
-      // than the best block so far, every smaller fraction costs more still. (With a zero point this does not hold exactly.)
-      store<f32>(room, blockLeast);
-      store<f32>(room, blockMost, 4);
-      run<u32>(room, 1, blockScale, 0);
-      if (squared > best && blockLeast / blockScale < floor) break;
-      run<u32>(room + 4, 1, blockScale, 0);
-      if (squared > best && blockMost / blockScale > highest) break;
+      // An extreme value that is clipped is given the last code, whose value falls with the scale. Once the extremes alone cost
+      // more than the best block so far, every smaller fraction costs more still. (With a zero point this does not hold exactly.)
+      let clipped = 0;
+      if (blockLeast < lowest * blockScale) store<f32>(room + (clipped++ << 2), blockLeast);
+      if (blockMost > highest * blockScale) store<f32>(room + (clipped++ << 2), blockMost);
+      if (clipped > 0) {
+        run<u32>(room, clipped, blockScale, 0);
+        if (squared * SURELY > best) break;
+      }
     }
     run<u32>(ptr, size, blockScale, blockZero);
     if (squared < best) {
