@@ -38,6 +38,7 @@ export function createAnalysis({ settings, roots, log }: CreateOptions): Analysi
     rootCandidates: async (file) => { await parser(); return python.rootCandidates(file); },
     buildTree: async (file, name, args) => { await parser(); return python.buildTree(file, name, args); },
     trace: async (request) => { await parser(); return python.trace(request); },
+    knownTrace: (request) => python.knownTrace(request),
   };
   const kernel = new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log });
   const service = new AnalysisService({ kernel, python: port, openCheckpoint, runRules, host: { roots }, settings, log, caller: 'on the command line' });

@@ -24,6 +24,8 @@ export interface PythonPort {
 /** Python that can also follow a model's forward: what a whole analysis needs. */
 export interface TracingPort extends PythonPort {
   trace(request: TraceRequest): Awaitable<TraceResult>;
+  /** The same at once, when it was made before and no file of it has changed. */
+  knownTrace(request: TraceRequest): TraceResult | undefined;
 }
 
 export type OpenCheckpoint = (path: string, options: { readonly signal?: AbortSignal }) => Promise<Checkpoint>;

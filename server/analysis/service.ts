@@ -30,7 +30,7 @@ import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file'
 import { ruleSettingsOf, summaryOf } from './summary';
 import { Running } from './running';
 import { judgedOf, planFormat, planRecipe, selectLayers, trialSummary, type TrialPlan } from './trial';
-import { traceAnalysis, type TraceOptions } from './trace';
+import { knownTrace, traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
 import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
@@ -118,7 +118,8 @@ export class AnalysisService {
    */
   async analyse(file: string, options: AnalyseOptions = {}): Promise<ModelAnalysis> {
     const analysis = await this.finder.find(path.resolve(file), this.settings, options);
-    return { ...analysis, measurements: this.knownMeasurements(analysis), ...this.running.known(analysis) };
+    const traced = knownTrace(this.options.python, analysis);
+    return { ...analysis, ...(traced ? { traced } : {}), measurements: this.knownMeasurements(analysis), ...this.running.known(analysis) };
   }
 
   /** Formats that are measured: those of the settings, the target format, and those the recipe gives. */

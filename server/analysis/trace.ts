@@ -3,7 +3,7 @@ import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
 import type { LinkResult } from '../linking/layer';
 import type { InputSpec } from '../trace/inputs';
 import type { TraceRequest, TraceResult } from '../trace/trace';
-import type { ModelAnalysis } from './model-analysis';
+import type { ModelAnalysis, RootChoice } from './model-analysis';
 import type { TracingPort } from './ports';
 import { UserError } from './user-error';
 
@@ -26,11 +26,17 @@ export function tensorsOf(link: LinkResult): Map<string, TensorInfo> {
 
 /** @throws UserError when there is no model to trace. */
 export async function traceAnalysis(python: TracingPort, analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
-  const { root, source, link, checkpoint } = analysis;
-  if (!root) throw new UserError(`${source} defines no nn.Module that could be traced. TARGET is a file with one, or file.py:Class`);
-  return python.trace({
-    file: source, root: root.name, args: analysis.rootArguments?.values ?? {},
-    tensors: checkpoint && link ? tensorsOf(link) : null,
-    ...(options.inputs ? { inputs: options.inputs } : {}), ...(options.data ? { data: options.data } : {}),
-  });
+  if (!analysis.root) throw new UserError(`${analysis.source} defines no nn.Module that could be traced. TARGET is a file with one, or file.py:Class`);
+  return python.trace(requestFor(analysis, analysis.root, options));
 }
+
+/** The trace of the model as it stands, when it was made before. Asks for no work. */
+export function knownTrace(python: TracingPort, analysis: ModelAnalysis): TraceResult | undefined {
+  return analysis.root && !analysis.graph ? python.knownTrace(requestFor(analysis, analysis.root, {})) : undefined;
+}
+
+const requestFor = ({ source, link, checkpoint, rootArguments }: ModelAnalysis, root: RootChoice, { inputs, data }: TraceOptions): TraceRequest => ({
+  file: source, root: root.name, args: rootArguments?.values ?? {},
+  tensors: checkpoint && link ? tensorsOf(link) : null,
+  ...(inputs ? { inputs } : {}), ...(data ? { data } : {}),
+});

@@ -96,6 +96,8 @@ export async function checkTarget(service: AnalysisService, target: Target, list
     });
     analysis = { ...source, activations };
   }
+  // Where the model is a graph already, there is nothing to follow.
+  if (!analysis.graph) analysis = { ...analysis, traced: await service.trace(analysis) };
   for (const note of analysis.notes ?? []) context.note(note);
   if (analysis.measurements.state === 'failed') throw new UserError(`${target.file}: cannot measure: ${analysis.measurements.message}. Use --no-measure to check code and header only`);
   return { analysis, findings: await placed(analysis, service.findings(analysis)) };

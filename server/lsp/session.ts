@@ -16,6 +16,7 @@ import { isCancellation } from './errors';
 import { Measuring } from './measuring';
 import type { OpenDocument, OpenDocuments } from './open-documents';
 import { StatusBoard } from './status';
+import { Tracing } from './tracing';
 import { uriOfPath } from './uris';
 
 export interface SessionHost {
@@ -52,6 +53,7 @@ const CHANGED_DEBOUNCE_MS = 200;
 export class Session {
   readonly board: StatusBoard;
   readonly measuring: Measuring;
+  private readonly tracing: Tracing;
   private readonly current = new Map<string, Current>();
   /** Files that a document's model was read from; unknown until it has been analysed once. */
   private readonly files = new Map<string, ReadonlySet<string>>();
@@ -79,6 +81,7 @@ export class Session {
       onSettled: (uri) => this.settled(uri),
       log: (message) => host.log(message),
     });
+    this.tracing = new Tracing({ onStopped: (uri) => this.settled(uri), log: (message) => host.log(message) });
   }
 
   // What happened -----------------------------------------------------------------------------------------------------
@@ -101,6 +104,7 @@ export class Session {
 
   closed(document: OpenDocument): void {
     this.measuring.cancel(document.uri);
+    this.tracing.forget(document.uri);
     this.current.get(document.uri)?.abort.abort();
     this.current.delete(document.uri);
     this.files.delete(document.uri);
@@ -215,6 +219,7 @@ export class Session {
     const nothing = { analysis: null, findings: [], summary: () => null, settings, service };
     if (!document.usesTorch) {
       this.measuring.cancel(document.uri);
+      this.tracing.cancel(document.uri);
       return nothing;
     }
     // The first look at a file may open a large checkpoint and try every class; later ones are too short to mention.
@@ -225,6 +230,7 @@ export class Session {
       this.files.set(document.uri, new Set([document.path, ...(read.tree?.files ?? [])]));
       if (!read.root && !read.notes?.length) return nothing;
       if (this.host.mayMeasure) this.measuring.want(document.uri, this.measuring.annotate(document.uri, read), service);
+      this.tracing.want(document.uri, read, service);
       const analysis = this.measuring.annotate(document.uri, read);
       this.board.setFailure(document.uri, analysis.measurements.state === 'failed' ? `Not measured: ${analysis.measurements.message}` : null);
       return { analysis, findings: service.findings(analysis), summary: once(() => service.summary(analysis)), settings, service };
@@ -270,6 +276,7 @@ export class Session {
     clearTimeout(this.refreshTimer ?? undefined);
     clearTimeout(this.changedTimer ?? undefined);
     this.measuring.dispose();
+    this.tracing.dispose();
     this.board.dispose();
     for (const { abort } of this.current.values()) abort.abort();
   }

@@ -48,6 +48,8 @@ export class PythonWorkspace {
   private versions = 0;
   /** Modules evaluated so far, for as long as the files they came from are what they were. */
   private session: Session | null = null;
+  /** While {@link following}: what is read. */
+  private reads: { readonly sources: Map<string, number>; readonly data: Map<string, string | null> } | null = null;
 
   constructor(private readonly host: PythonHost) {}
 
@@ -114,6 +116,21 @@ export class PythonWorkspace {
     return work(machine, buildRoot(machine, session, file, name, args).value);
   }
 
+  /** Runs `work`; `unchanged` says whether everything that it read, or looked for, is still what it was. */
+  following<T>(work: () => T): { readonly value: T; readonly unchanged: () => boolean } {
+    const reads = { sources: new Map<string, number>(), data: new Map<string, string | null>() };
+    const roots = this.roots().join('\0');
+    const outer = this.reads;
+    this.reads = reads;
+    try {
+      const value = work();
+      return {
+        value, unchanged: () => roots === this.roots().join('\0') && [...reads.data].every(([file, text]) => this.data(file) === text)
+          && [...reads.sources].every(([file, version]) => (this.source(file)?.version ?? -1) === version),
+      };
+    } finally { this.reads = outer; }
+  }
+
   dispose(): void {
     for (const { source } of this.sources.values()) source.dispose();
     this.sources.clear();
@@ -124,6 +141,11 @@ export class PythonWorkspace {
 
   /** @internal The file as it is now, or null. */
   source(file: string): { source: SourceFile; version: number } | null {
+    const found = this.current(file);
+    this.reads?.sources.set(file, found?.version ?? -1);
+    return found;
+  }
+  private current(file: string): { source: SourceFile; version: number } | null {
     const known = this.sources.get(file);
     if (known && !known.stale) return known;
     if (!known && this.absent.has(file)) return null;
@@ -141,7 +163,9 @@ export class PythonWorkspace {
   /** @internal Text of a configuration file as it is now, or null. */
   data(file: string): string | null {
     const text = this.host.readFile(file);
-    return text !== null && text.length <= MAX_DATA ? text : null;
+    const found = text !== null && text.length <= MAX_DATA ? text : null;
+    this.reads?.data.set(file, found);
+    return found;
   }
 
   private cached<T>(cache: Map<string, Cached<T>>, key: string, make: (session: Session) => T): T {

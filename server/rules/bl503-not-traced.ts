@@ -19,7 +19,7 @@ write the step with functions of PyTorch. A model that is given other inputs tha
 `,
   * check({ traced, root }) {
     const stopped = traced?.stopped;
-    if (!stopped) return;
+    if (!stopped || stopped.noForward) return;
     yield { message: sentence(`the trace of ${plain(root?.name ?? 'the model')} ends here: ${plain(stopped.reason, 400)} (${SOURCE_EVIDENCE})`), span: stopped.span ?? root?.span ?? null, evidence: SOURCE_EVIDENCE };
   },
 };

@@ -25,7 +25,12 @@ export interface TraceRequest {
   /** Shapes of the data that the model is run on, if known: the first dimension is the batch. */
   readonly data?: { readonly shape: readonly number[]; readonly whole: boolean };
 }
-export interface TraceEnd { readonly reason: string; readonly span?: SourceSpan }
+export interface TraceEnd {
+  readonly reason: string;
+  readonly span?: SourceSpan;
+  /** There is no forward to follow: nothing is wrong with a line of it. */
+  readonly noForward?: true;
+}
 export interface TraceResult {
   readonly graph: Graph;
   readonly inputs: readonly InputSpec[];
@@ -66,7 +71,7 @@ export function traceModel(workspace: PythonWorkspace, request: TraceRequest): T
   }
   return best ?? ended('forward takes no tensor');
 }
-const ended = (reason: string, span?: SourceSpan): TraceResult => ({ graph: { name: 'model', opset: 20, inputs: [], outputs: [], nodes: [], initializers: [] }, inputs: [], reached: [], stopped: { reason, ...(span ? { span } : {}) }, assumptions: [] });
+const ended = (reason: string, span?: SourceSpan, noForward = false): TraceResult => ({ graph: { name: 'model', opset: 20, inputs: [], outputs: [], nodes: [], initializers: [] }, inputs: [], reached: [], stopped: { reason, ...(span ? { span } : {}), ...(noForward ? { noForward } : {}) }, assumptions: [] });
 const better = (a: TraceResult, b: TraceResult): boolean => (a.stopped === null) !== (b.stopped === null) ? a.stopped === null : a.reached.length > b.reached.length || (a.reached.length === b.reached.length && a.graph.nodes.length > b.graph.nodes.length);
 
 function findCandidates(workspace: PythonWorkspace, request: TraceRequest): readonly (readonly InputSpec[])[] | TraceResult {
@@ -74,7 +79,9 @@ function findCandidates(workspace: PythonWorkspace, request: TraceRequest): read
   try {
     return workspace.withTracer(request.file, request.root, request.args ?? {}, tracer, (machine, value) => {
       const root = rootOf(value);
-      return typeof root === 'string' ? ended(root) : inputCandidates(machine, root, request.data ?? null);
+      if (typeof root === 'string') return ended(root);
+      if (!tracer.hasForward(root.cls)) return ended(`${root.cls.name} has no forward`, root.cls.span ?? undefined, true);
+      return inputCandidates(machine, root, request.data ?? null);
     });
   } catch (error) { return ended(...reasonOf(error)); }
 }

@@ -224,6 +224,10 @@ export class Tracer implements TracePort {
       throw error;
     } finally { this.rehearsing -= 1; }
   }
+  /** Its own, or that of the library class it is of. */
+  hasForward(cls: PyClass): boolean {
+    return cls.lookup('forward') !== undefined || cls.mro.some((each) => each.span === null && moduleNamed(each.name) !== undefined);
+  }
   libraryForward(module: Instance, cls: PyClass): Value | undefined {
     const known = cls.mro.find((each) => each.span === null && moduleNamed(each.name));
     return known && new Builtin('forward', (machine, args, site) => this.libraryModule(machine, module, cls, args, site));

@@ -44,6 +44,18 @@ test('comments silence findings; wrong codes in them are pointed at', async (t) 
   assert.ok(document.findings.some(({ code, line, message }) => code === 'BL502' && line === 7 && message.includes('BL999')));
 });
 
+test('where forward cannot be followed, the line is reported', async (t) => {
+  const { model, weights } = project(t);
+  const forward = '\n    def forward(self, idx):\n        x = self.embed(idx)\n        x = torch.pca_lowrank(x)\n        return self.head(x)\n';
+  writeFileSync(model, `import torch\n${MODEL}${forward}`);
+  const document = json<CheckDocument>(await bitlens(['check', model, '--checkpoint', weights, '--no-measure', '--json']));
+  const line = readFileSync(model, 'utf8').split('\n').findIndex((text) => text.includes('pca_lowrank')) + 1;
+  assert.deepEqual(document.findings.filter(({ code }) => code === 'BL503').map((finding) => [finding.line, finding.severity]), [[line, 'information']]);
+  assert.match(document.findings.find(({ code }) => code === 'BL503')!.message, /torch\.pca_lowrank/);
+  writeFileSync(model, `import torch\n${MODEL}${forward.replace('torch.pca_lowrank(x)', 'torch.relu(x)')}`);
+  assert.deepEqual(json<CheckDocument>(await bitlens(['check', model, '--checkpoint', weights, '--no-measure', '--json'])).findings.filter(({ code }) => code === 'BL503'), []);
+});
+
 interface Sarif {
   $schema: string; version: string;
   runs: {

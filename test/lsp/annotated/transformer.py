@@ -23,6 +23,7 @@ class Block(nn.Module):
 
     def forward(self, x):
         return x + self.mlp(self.proj(self.qkv(self.norm(x))))
+        #                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ BL503: the trace of Model ends here: a linear layer for 64 features is given a tensor of shape (batch, sequence, 192)
 
 
 class Model(nn.Module):

@@ -28,6 +28,7 @@ export class FakePython implements TracingPort {
     return typeof made === 'function' ? made(args) : made;
   }
   trace(): never { throw new Error('nothing is traced here'); }
+  knownTrace(): undefined { return undefined; }
 }
 
 /** Errors that fall by 6 dB a bit, so that budgets have something to weigh. */
