@@ -234,6 +234,12 @@ export interface TrialRequest extends ModelTarget {
   readonly method?: string;
   /** Only these layers. */
   readonly layers?: readonly string[];
+  /** Ids of transforms before quantization, in order, and of corrections after it. */
+  readonly transforms?: readonly string[];
+  readonly corrections?: readonly string[];
+  /** Format that inputs of layers are rounded to, and how ranges are found. */
+  readonly activations?: string;
+  readonly range?: string;
   readonly out?: string;
   readonly layout?: 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
 }

@@ -45,6 +45,19 @@ export function copyEntry(name: string, tensor: TensorInfo, context: EntryContex
   };
 }
 
+/** Other values than the checkpoint's, rounded to the stored dtype. */
+export function valuesEntry(name: string, { dtype, shape }: TensorInfo, values: Float32Array, context: EntryContext): SafetensorsEntry {
+  return {
+    name, dtype, shape,
+    async write(sink) {
+      const bytes = new Uint8Array((values.length * DTYPE_BITS[dtype]) / 8);
+      encodeFloats(dtype, values, values.length, bytes);
+      sink(bytes);
+      await context.pause(bytes.length);
+    },
+  };
+}
+
 /** The values of an encoded tensor in the dtype that they have in a model. */
 function decodedEntry(name: string, tensor: TensorInfo, context: EntryContext): SafetensorsEntry {
   const total = elementCount(tensor.shape);

@@ -6,14 +6,14 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { openCheckpoint, removeUnfinished, TensorReader, type Checkpoint, type TensorLocation } from '../checkpoint';
+import { elementCount, openCheckpoint, removeUnfinished, TensorReader, type Checkpoint, type SafetensorsEntry, type TensorInfo, type TensorLocation } from '../checkpoint';
 import { AtomicFile } from '../checkpoint/atomic-file';
 import { FileSource } from '../checkpoint/byte-source';
 import { DEFAULT_LIMITS } from '../checkpoint/limits';
 import { hasRuntime, loadRuntime } from '../run/onnx-runtime';
 import { kernelOps } from '../wasm/load';
 import { asJobError, refuseTarget } from './export';
-import { dequantizedEntry, type EntryContext } from './export-entries';
+import { dequantizedEntry, valuesEntry, type EntryContext } from './export-entries';
 import { JobError, type JobContext, type QuantizeParams, type QuantizeResult } from './job';
 import type { QuantizedWeight } from './quantize';
 import { filesOf, tensorsByName } from './weights';
@@ -51,9 +51,23 @@ function placesOf(checkpoint: Checkpoint, target: string): string[] {
   });
 }
 
-/** @throws JobError when a file cannot be written or does not read back as it should. */
-export async function exportOnnx(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: JobContext): Promise<ExportResult> {
-  refuseOnnxTarget(checkpoint, params, weights.map(({ task }) => task.tensor));
+/** Values that stand in the place of a tensor's. */
+interface Patch { readonly tensor: TensorInfo; readonly entry: SafetensorsEntry }
+
+function patchesOf(checkpoint: Checkpoint, quantized: readonly QuantizedWeight[], changed: ReadonlyMap<string, Float32Array>, context: EntryContext): Patch[] {
+  const byName = tensorsByName(checkpoint);
+  return [
+    ...quantized.map((weight) => ({ tensor: weight.weight.tensor, entry: dequantizedEntry(weight.task.tensor, weight, context) })),
+    ...[...changed].map(([name, values]) => ({ tensor: byName.get(name)!, entry: valuesEntry(name, byName.get(name)!, values, context) })),
+  ];
+}
+
+/**
+ * @param changed values, in storage order, of other tensors that differ from the checkpoint's
+ * @throws JobError when a file cannot be written or does not read back as it should.
+ */
+export async function exportOnnx(checkpoint: Checkpoint, quantized: readonly QuantizedWeight[], params: ExportParams, context: JobContext, changed: ReadonlyMap<string, Float32Array> = new Map()): Promise<ExportResult> {
+  refuseOnnxTarget(checkpoint, params, [...quantized.map(({ task }) => task.tensor), ...changed.keys()]);
   const target = path.resolve(params.path);
   const places = placesOf(checkpoint, target);
   const reader = TensorReader.open(filesOf(checkpoint));
@@ -66,6 +80,7 @@ export async function exportOnnx(checkpoint: Checkpoint, weights: readonly Quant
     context.throwIfCancelled();
   };
   const entryContext: EntryContext = { reader, ops: await kernelOps(), memoryCapBytes: context.memoryCapBytes, throwIfCancelled: () => { context.throwIfCancelled(); }, pause };
+  const weights = patchesOf(checkpoint, quantized, changed, entryContext);
   const written: string[] = [];
   context.writesInto(path.dirname(target));
   await removeUnfinished(path.dirname(target));
@@ -82,7 +97,7 @@ export async function exportOnnx(checkpoint: Checkpoint, weights: readonly Quant
       const model = await patched(checkpoint, 0, target, weights, entryContext);
       try {
         model.finish();
-        await verify(model.temporary, target, checkpoint, weights, entryContext);
+        await verify(model.temporary, target, checkpoint, weights);
         const sha256 = await model.commit();
         return { path: target, bytes: model.bytes, verifiedTensors: weights.length, sha256, ...(places.length > 1 ? { notes: [`its values are in ${places.slice(1).map((place) => path.basename(place)).join(', ')}`] } : {}) };
       } catch (error) { model.discard(); throw error; }
@@ -94,11 +109,11 @@ export async function exportOnnx(checkpoint: Checkpoint, weights: readonly Quant
 }
 
 /** A copy of one file of the model, with the values of weights replaced. Not yet under its name. */
-async function patched(checkpoint: Checkpoint, index: number, place: string, weights: readonly QuantizedWeight[], context: EntryContext): Promise<AtomicFile> {
+async function patched(checkpoint: Checkpoint, index: number, place: string, patches: readonly Patch[], context: EntryContext): Promise<AtomicFile> {
   const source = new FileSource(checkpoint.files[index]!.path, DEFAULT_LIMITS.readBytes);
   const file = new AtomicFile(place);
   try {
-    const inside = weights.map((weight) => ({ weight, data: weight.weight.tensor.data as TensorLocation })).filter(({ data }) => data.file === index).sort((a, b) => a.data.offset - b.data.offset);
+    const inside = patches.map((patch) => ({ ...patch, data: patch.tensor.data as TensorLocation })).filter(({ data }) => data.file === index).sort((a, b) => a.data.offset - b.data.offset);
     const copyTo = async (end: number): Promise<void> => {
       while (file.bytes < end) {
         const piece = source.read(file.bytes, Math.min(COPY_BYTES, end - file.bytes));
@@ -106,10 +121,10 @@ async function patched(checkpoint: Checkpoint, index: number, place: string, wei
         await context.pause(piece.length);
       }
     };
-    for (const { weight, data } of inside) {
+    for (const { entry, data } of inside) {
       await copyTo(data.offset);
-      if (file.bytes !== data.offset) throw new JobError(`${weight.task.tensor} shares its bytes with another tensor; export safetensors instead`);
-      await dequantizedEntry(weight.task.tensor, weight, context).write((chunk) => { file.write(chunk); });
+      if (file.bytes !== data.offset) throw new JobError(`${entry.name} shares its bytes with another tensor; export safetensors instead`);
+      await entry.write((chunk) => { file.write(chunk); });
     }
     await copyTo(source.size);
     return file;
@@ -120,22 +135,22 @@ async function patched(checkpoint: Checkpoint, index: number, place: string, wei
 }
 
 /** Opens the copy as any reader would, compares every weight with what the trial judged, and lets onnxruntime load it where it is there and loads the original. */
-async function verify(file: string, target: string, original: Checkpoint, weights: readonly QuantizedWeight[], context: EntryContext): Promise<void> {
+async function verify(file: string, target: string, original: Checkpoint, patches: readonly Patch[]): Promise<void> {
   const copy = await openCheckpoint(file);
   const wrong = (name: string): never => { throw new JobError(`${target} does not read back as it was written (${name}); the disk or the memory may be failing. Try again`); };
   if (copy.tensors.length !== original.tensors.length) wrong('number of tensors');
   const byName = new Map(copy.tensors.map((tensor) => [tensor.name, tensor]));
   const reader = TensorReader.open(copy);
   try {
-    for (const weight of weights) {
-      const tensor = byName.get(weight.task.tensor) ?? wrong(weight.task.tensor);
-      const each = tensor.bytes / Math.max(1, weight.weight.weights);
+    for (const { entry } of patches) {
+      const tensor = byName.get(entry.name) ?? wrong(entry.name);
+      const each = tensor.bytes / Math.max(1, elementCount(entry.shape));
       let at = 0;
-      await dequantizedEntry(weight.task.tensor, weight, context).write((chunk) => {
+      await entry.write((chunk) => {
         const found = new Uint8Array(chunk.length);
         reader.readInto(tensor, at, chunk.length / each, found);
         at += chunk.length / each;
-        if (Buffer.compare(found, chunk) !== 0) wrong(weight.task.tensor);
+        if (Buffer.compare(found, chunk) !== 0) wrong(entry.name);
       });
     }
   } finally { reader.close(); }

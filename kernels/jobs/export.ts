@@ -6,7 +6,7 @@ import { canStore, DTYPE_BITS, elementCount, locationKey, modelTensors, openChec
 import { blockLayout } from '../formats/blocks';
 import { kernelOps } from '../wasm/load';
 import { columnConfig, columnEntries, columnProblem, refuseMixed } from './export-columns';
-import { canPack, copyEntry, dequantizedEntry, eachTile, packedEntries, type EntryContext, type PackableWeight } from './export-entries';
+import { canPack, copyEntry, dequantizedEntry, eachTile, packedEntries, valuesEntry, type EntryContext, type PackableWeight } from './export-entries';
 import { JobCancelled, JobError, type JobContext, type QuantizeParams, type QuantizeResult } from './job';
 import type { QuantizedWeight } from './quantize';
 import { storedValues } from '../stored/registry';
@@ -15,7 +15,8 @@ import { filesOf } from './weights';
 type ExportParams = NonNullable<QuantizeParams['export']>;
 type ExportResult = NonNullable<QuantizeResult['export']>;
 
-export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: JobContext): Promise<ExportResult> {
+/** @param changed values, in storage order, of other tensors that differ from the checkpoint's */
+export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: JobContext, changed: ReadonlyMap<string, Float32Array> = new Map()): Promise<ExportResult> {
   const target = path.resolve(params.path);
   refuseTarget(checkpoint, target);
   const reader = TensorReader.open(filesOf(checkpoint));
@@ -35,7 +36,7 @@ export async function exportCheckpoint(checkpoint: Checkpoint, weights: readonly
     },
   };
   try {
-    const { entries, packed, notes } = entriesOf(checkpoint, weights, params, entryContext);
+    const { entries, packed, notes } = entriesOf(checkpoint, weights, changed, params, entryContext);
     const config = packed.length === 0 ? null : params.layout === 'gptq' || params.layout === 'awq' ? columnConfig(params.layout, packed) : quantizationConfig(packed);
     context.writesInto(path.dirname(target));
     await removeUnfinished(path.dirname(target));
@@ -102,7 +103,7 @@ function exportNames(checkpoint: Checkpoint, weights: readonly QuantizedWeight[]
   return { nameOf, note: `names are the keys of ${container}` };
 }
 
-function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], params: ExportParams, context: EntryContext): { entries: SafetensorsEntry[]; packed: PackableWeight[]; notes: string[] } {
+function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], changed: ReadonlyMap<string, Float32Array>, params: ExportParams, context: EntryContext): { entries: SafetensorsEntry[]; packed: PackableWeight[]; notes: string[] } {
   const byTensor = new Map(weights.map((weight) => [weight.task.tensor, weight]));
   const byPlace = new Map(weights.flatMap((weight) => { const place = placeOf(weight.weight.tensor); return place ? [[place, weight] as const] : []; }));
   const notes: string[] = [];
@@ -121,6 +122,8 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
       (tensor.data ? unknownToSafetensors : left).push(tensor.name);
       return [];
     }
+    const values = changed.get(tensor.name);
+    if (values) return [valuesEntry(name, tensor, values, context)];
     if (!weight) return [copyEntry(name, tensor, context)];
     if (weight.task.tensor !== tensor.name) notes.push(`${tensor.name} is tied to ${weight.task.tensor} and gets the same values`);
     const { layout } = params;

@@ -330,8 +330,29 @@ export interface TrialParams extends ModelRun {
   readonly calibration: { readonly data: DatasetSpec; readonly samples?: number } | null;
   /** Layers are calibrated one after another, each on what the quantized layers before it give. */
   readonly sequential: boolean;
+  /** Before weights are quantized, one after another. */
+  readonly transforms?: readonly MethodChoice[];
+  /** What layers are applied to, rounded while the model runs. */
+  readonly activations?: {
+    readonly layers: readonly { readonly key: string; readonly tensor: string; readonly format: string }[];
+    /** How ranges are found beforehand; by least squared error when absent. */
+    readonly range?: MethodChoice;
+  };
+  /** After weights and activations are quantized, one after another. */
+  readonly corrections?: readonly MethodChoice[];
   readonly seed: number;
   readonly export?: QuantizeParams['export'];
+}
+/** A method with its options. */
+export interface MethodChoice { readonly method: string; readonly options?: Readonly<Record<string, unknown>> }
+/** What a transform or a correction changed. */
+export interface TrialStep {
+  readonly kind: 'transform' | 'correction';
+  readonly method: string;
+  /** Places that were changed, of those where it could have been. */
+  readonly places: number;
+  readonly of: number;
+  readonly seconds: number;
 }
 export interface TrialResult extends UsedData {
   readonly before: LabelFigures;
@@ -343,6 +364,11 @@ export interface TrialResult extends UsedData {
   readonly bytes: number;
   readonly averageBits: number;
   readonly samples: number;
+  readonly steps?: readonly TrialStep[];
+  /** The transformed model beside the original, before anything is quantized: the largest difference of an output over the largest output. */
+  readonly equivalence?: { readonly difference: number; readonly samples: number };
+  /** Layers whose inputs are rounded, and how their ranges were found. */
+  readonly activations?: { readonly layers: readonly { readonly key: string; readonly format: string }[]; readonly range: string };
   /** Null when no method needed it. */
   readonly calibration: UsedData & { readonly samples: number; readonly seconds: number } | null;
   /** What a reader of the figures should know. */

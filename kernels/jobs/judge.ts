@@ -22,7 +22,7 @@ export const judgeJob: Job<'judge'> = {
     try {
       const recipes: JudgedRecipe[] = [];
       for (const [i, { title, formats }] of params.recipes.entries()) {
-        recipes.push({ title, ...await judging.judge(weights.of(formats), step((i + 1) * samples, `Judging ${title}`)), bits: weights.bits(formats) });
+        recipes.push({ title, ...await judging.judge(run.model.with({ changed: weights.of(formats) }), step((i + 1) * samples, `Judging ${title}`)), bits: weights.bits(formats) });
       }
       const { loss, accuracy } = judging.baseline;
       return { baseline: { loss, accuracy }, recipes, samples, seconds: (performance.now() - started) / 1000, ...usedData(run.dataset) };

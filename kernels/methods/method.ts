@@ -2,8 +2,13 @@
  * Methods: one file each under methods/<kind>/, registered under their catalogue id (registry.ts).
  * The command line, the pickers, the report and the docs are derived from the registry.
  */
-import type { NumberFormat, Quantized, ScaleRule, WeightView } from '../formats/format';
+import type { BlockScaledFormat, NumberFormat, Quantized, ScaleRule, WeightView } from '../formats/format';
+import type { WeightLayout } from '../formats/blocks';
 import type { Task } from '../data/data';
+import type { Graph } from '../graph/graph';
+import type { Feed } from '../run/feed';
+import type { PreparedModel } from '../run/prepared-model';
+import type { ValueHistogram } from '../run/value-histogram';
 import type { AppliedShape } from '../run/applied-shapes';
 import type { Estimate, SampleScore } from '../run/judge';
 import type { Made, Synthesis } from '../synthetic/synthesis';
@@ -131,7 +136,63 @@ export interface Generator extends MethodBase {
   run(target: Synthesis): Promise<Made>;
 }
 
-export type Method = CostModel | Generator | PtqMethod | SensitivityMetric | MeasuredMetric | Allocator;
+/** A weight that is going to be quantized. */
+export interface TransformLayer {
+  readonly tensor: string;
+  readonly shape: readonly number[];
+  readonly layout: WeightLayout;
+  readonly format: NumberFormat;
+}
+/** A model on data that methods change as a whole. */
+export interface ModelWork {
+  readonly model: PreparedModel;
+  readonly layers: readonly TransformLayer[];
+  /** Calibration data; null for methods that need none. */
+  readonly feed: Feed | null;
+  readonly indices: readonly number[];
+  readonly task: Task;
+  readonly output: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Bytes that kept values may take. */
+  readonly memory: number;
+  /** Called between runs; throws when cancelled. @param share of the work that is done, 0 to 1 */
+  readonly step: (share: number) => void;
+}
+/** What became of a model, and at how many of the places where it could have happened. */
+export interface Changed {
+  readonly graph?: Graph;
+  /** Values of tensors that are others now, in storage order. */
+  readonly changed: ReadonlyMap<string, Float32Array>;
+  readonly places: number;
+  readonly of: number;
+  /** What a reader should know, such as why places were left out. */
+  readonly notes: readonly string[];
+}
+/** Rewrites a model so that it computes the same and loses less when it is quantized. */
+export interface Transform extends MethodBase {
+  readonly kind: 'transform';
+  /** Puts operators before layers, which weights alone cannot hold. */
+  readonly turnsInputs?: boolean;
+  run(work: ModelWork): Promise<Changed & {
+    /** Weights in a basis of their own, and the way back to the model's: what a quantized weight is for those who do not turn its inputs. */
+    readonly back?: ReadonlyMap<string, (matrix: Float32Array) => Float32Array>;
+  }>;
+}
+/** Finds the range that a quantized activation covers, from the values seen on calibration data. */
+export interface RangeMethod extends MethodBase {
+  readonly kind: 'range';
+  /** Each block finds its range while the model runs: nothing is calibrated. */
+  readonly dynamic: boolean;
+  run(values: ValueHistogram, format: BlockScaledFormat, options: Readonly<Record<string, unknown>>): { readonly minimum: number; readonly maximum: number };
+}
+/** Makes up for what quantization did, in the parameters that stay in floating point. */
+export interface Correction extends MethodBase {
+  readonly kind: 'correction';
+  /** @param work its model is the quantized one @param original what it was made of */
+  run(work: ModelWork, original: PreparedModel): Promise<Changed>;
+}
+
+export type Method = CostModel | Generator | PtqMethod | Transform | RangeMethod | Correction | SensitivityMetric | MeasuredMetric | Allocator;
 
 /** Is the metric one that runs the model? */
 export function isMeasured(metric: SensitivityMetric | MeasuredMetric): metric is MeasuredMetric {

@@ -10,7 +10,9 @@ import { selfGenerated } from './calibration/self-generated';
 import { zeroq } from './calibration/zeroq';
 import { bops } from './cost/bops';
 import { latency } from './cost/latency';
-import { isMeasured, type Allocator, type CostModel, type Generator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from './method';
+import { batchNormReEstimation } from './corrections/batch-norm-re-estimation';
+import { biasCorrection } from './corrections/bias-correction';
+import { isMeasured, type Allocator, type Correction, type CostModel, type Generator, type MeasuredMetric, type Method, type PtqMethod, type RangeMethod, type SensitivityMetric, type Transform } from './method';
 import { adaround } from './ptq/adaround';
 import { comq } from './ptq/comq';
 import { gptq } from './ptq/gptq';
@@ -19,13 +21,22 @@ import { importance } from './ptq/importance';
 import { mseClip } from './ptq/mse-clip';
 import { rtn } from './ptq/rtn';
 import { adaquant, flexround, signround } from './ptq/straight-through';
+import { entropyRange } from './ranges/entropy';
+import { dynamicRange, maxRange } from './ranges/max';
+import { mseRange } from './ranges/mse';
+import { percentileRange } from './ranges/percentile';
 import { measuredMetrics } from './sensitivity/measured';
 import { limZd } from './sensitivity/lim-zd';
 import { weightMse } from './sensitivity/weight-mse';
 import { weightNsr } from './sensitivity/weight-nsr';
 import { weightSse } from './sensitivity/weight-sse';
+import { awq } from './transforms/awq';
+import { crossLayerEqualization } from './transforms/cross-layer-equalization';
+import { hadamard } from './transforms/hadamard';
+import { smoothquant } from './transforms/smoothquant';
+import { smoothquantPlus } from './transforms/smoothquant-plus';
 
-const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency, zeroq, selfGenerated, noise];
+const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, smoothquant, smoothquantPlus, awq, crossLayerEqualization, hadamard, maxRange, percentileRange, mseRange, entropyRange, dynamicRange, biasCorrection, batchNormReEstimation, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency, zeroq, selfGenerated, noise];
 
 /** Short names that people type. */
 const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };
@@ -36,18 +47,19 @@ export function methods(): readonly Method[] {
 
 /** The method of an id or alias; undefined when there is none. */
 export function method(id: string): Method | undefined {
-  const name = Object.hasOwn(ALIASES, id) ? ALIASES[id] : id;
-  return all.find((each) => each.id === name);
+  return all.find((each) => each.id === id) ?? all.find((each) => each.id === aliased(id));
 }
+/** What a short name stands for; the id itself where it is none. */
+export const aliased = (id: string): string => (Object.hasOwn(ALIASES, id) ? ALIASES[id]! : id);
 
-interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; allocation: Allocator; cost: CostModel; calibration: Generator }
+interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; allocation: Allocator; cost: CostModel; calibration: Generator; transform: Transform; range: RangeMethod; correction: Correction }
 
-/** The method of an id and kind. @throws RangeError naming the methods of that kind. */
+/** The method of an id and kind: methods of two kinds may share a name. @throws RangeError naming the methods of that kind. */
 export function methodOfKind<K extends keyof MethodOfKind>(kind: K, id: string): MethodOfKind[K] {
-  const found = method(id);
-  if (found && isOfKind(kind, found)) return found;
-  const known = all.filter((each) => isOfKind(kind, each)).map((each) => each.id).join(', ');
-  throw new RangeError(`"${id.slice(0, 80)}" is not a ${kind} method; known: ${known}`);
+  const own = all.filter((each): each is Method & MethodOfKind[K] => isOfKind(kind, each));
+  const found = own.find((each) => each.id === id) ?? own.find((each) => each.id === aliased(id));
+  if (found) return found;
+  throw new RangeError(`"${id.slice(0, 80)}" is not a ${kind} method; known: ${own.map((each) => each.id).join(', ')}`);
 }
 
 /** `measured` are the sensitivity metrics that run the model, `sensitivity` those that read weights alone. */

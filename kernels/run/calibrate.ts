@@ -5,17 +5,17 @@
  * already quantized, give, so that later layers make up for earlier ones; values between two layers are computed once and kept.
  */
 import type { WeightLayout } from '../formats/blocks';
-import { movingSources, movingValues, readsOf, subgraph } from '../graph/cut';
-import type { Graph } from '../graph/graph';
+import { subgraph } from '../graph/cut';
 import type { LayerInputs } from '../methods/method';
 import type { Feed } from './feed';
 import { Random } from '../numerics/random';
 import { groupsOf, MomentModel, MomentSums } from './moments';
 import type { PreparedModel } from './prepared-model';
-import type { NamedArray, RunningModel } from './run-model';
+import type { NamedArray } from './run-model';
 import { correctedTarget } from './target';
 import { toMatrix } from './weight-matrix';
 import { sitesOf, type LayerSite } from './sites';
+import { Walk } from './walk';
 
 /** Input vectors per input that are looked at, at most: beyond that a moment hardly changes. Which ones is drawn at random, seeded. */
 const POSITIONS_PER_INPUT = 128;
@@ -104,7 +104,6 @@ async function gather(model: PreparedModel, feed: Feed, batches: readonly (reado
 }
 
 async function inSequence(model: PreparedModel, feed: Feed, indices: readonly number[], planned: readonly Planned[], options: CalibrateOptions): Promise<void> {
-  const { graph } = model;
   const batches = feed.batches(indices);
   const replaced = new Map<string, Float32Array>();
   const done = async (layer: CalibratedLayer, inputs: LayerInputs | null): Promise<void> => { replaced.set(layer.tensor, await options.quantize(layer, inputs)); };
@@ -116,45 +115,29 @@ async function inSequence(model: PreparedModel, feed: Feed, indices: readonly nu
     await gather(model, feed, batches, [each], [sums], [...new Set(each.sites.map(({ input }) => input))], { ...options, step: () => options.step(0, 1) });
     early.set(each.layer.tensor, sums.inputs());
   }
-  const moving = movingValues(graph);
-  const state = batches.map((batch) => feed.inputs(batch));
-  // What the unquantized model gives at the same places.
-  const clean = batches.map((batch) => feed.inputs(batch));
+  // The model as it becomes, and beside it what the unquantized model gives at the same places.
+  const [state, clean] = [new Walk(model, feed, batches), new Walk(model, feed, batches)];
+  const unchanged: ReadonlyMap<string, Float32Array> = new Map();
   const moments = new MomentModels(indices.length, options.threads, true);
   try {
     for (const [index, { layer, sites, first, uses }] of planned.entries()) {
       if (sites.length !== 1 || uses !== 1) { await done(layer, early.get(layer.tensor) ?? null); continue; }
       const site = sites[0]!;
-      const live = liveAt(graph, first, moving, site.input);
-      const have = [...state[0]!.keys()];
-      const fresh = live.filter((name) => !have.includes(name));
       const sums = new MomentSums(layer.layout, groupsOf(site), true);
-      const part = fresh.length > 0 ? subgraph(graph, have, fresh) : null;
-      const running = part ? [await model.start(part, replaced), await model.start(part)] as const : null;
-      const advance = async (arrays: Map<string, NamedArray>, by: RunningModel | undefined): Promise<void> => {
-        if (by) for (const [name, array] of await by.run(new Map(part!.inputs.map(({ name }) => [name, arrays.get(name)!] as const)))) arrays.set(name, array);
-        for (const name of have) if (!live.includes(name)) arrays.delete(name);
-      };
       try {
-        for (const [b, arrays] of state.entries()) {
+        await state.start(first, [site.input], replaced);
+        await clean.start(first, [site.input], unchanged);
+        for (const b of batches.keys()) {
           options.step(index * batches.length + b, planned.length * batches.length);
-          await advance(arrays, running?.[0]);
-          await advance(clean[b]!, running?.[1]);
-          await moments.add(sums, site, layer, arrays.get(site.input)!, clean[b]!.get(site.input)!);
+          const [own, original] = [await state.advance(b), await clean.advance(b)];
+          await moments.add(sums, site, layer, own.get(site.input)!, original.get(site.input)!);
         }
-      } finally { for (const each of running ?? []) await each.close(); }
+      } finally { await state.end(); await clean.end(); }
       const inputs = sums.inputs();
       const target = inputs && await correctedTarget(toMatrix(model.values(layer.tensor), layer.layout), layer.layout, inputs, sums.drift()!, () => options.step((index + 1) * batches.length, planned.length * batches.length));
       await done(layer, inputs && target ? { ...inputs, target } : inputs);
     }
   } finally { await moments.close(); }
-}
-
-/** Values that are there before node `at` and needed from it on. Those that follow from weights and shapes are computed again. */
-function liveAt(graph: Graph, at: number, moving: ReadonlySet<string>, extra: string): string[] {
-  const made = new Set([...graph.inputs.map(({ name }) => name), ...graph.nodes.slice(0, at).flatMap(({ outputs }) => outputs)]);
-  const read = movingSources(graph, [extra, ...graph.nodes.slice(at).flatMap(readsOf), ...graph.outputs.map(({ name }) => name)], moving);
-  return [...made].filter((name) => read.has(name));
 }
 
 function byMemory(planned: readonly Planned[], memory: number): Planned[][] {

@@ -62,18 +62,18 @@ export class Judging {
     return this.figures(this.base);
   }
 
-  /** @param replaced values, in storage order, of tensors that differ from the checkpoint's */
-  async judge(replaced: ReadonlyMap<string, Float32Array>, step: (done: number) => void): Promise<JudgedFigures> {
-    const { feed, indices, model, task } = this.params;
+  /** @param changed the model whose output is judged beside that of the model as it is */
+  async judge(changed: PreparedModel, step: (done: number) => void): Promise<JudgedFigures> {
+    const { feed, indices, task } = this.params;
     const scores: SampleScore[] = [];
-    const changed = await model.start(model.graph, replaced);
+    const running = await changed.start();
     try {
       for (const [i, batch] of feed.batches(indices).entries()) {
         step(scores.length);
         const base = this.outputs[i] ?? await this.outputOf(this.original, batch);
-        scores.push(...scoreBatch(task, await this.outputOf(changed, batch), this.labels(batch), base));
+        scores.push(...scoreBatch(task, await this.outputOf(running, batch), this.labels(batch), base));
       }
-    } finally { await changed.close(); }
+    } finally { await running.close(); }
     const classes = task === 'classification' || task === 'language-model';
     const kl = classes ? estimate(scores.map((each) => each.kl), scores.map((each) => each.compared)) : null;
     const power = scores.reduce((sum, each) => sum + each.power, 0);

@@ -12,7 +12,7 @@ export class PreparedModel {
   private readonly byName: ReadonlyMap<string, TensorInfo>;
   private readonly bytes: number;
 
-  private constructor(readonly graph: Graph, readonly checkpoint: Checkpoint, private readonly reader: TensorReader, private readonly threads: number) {
+  private constructor(readonly graph: Graph, readonly checkpoint: Checkpoint, private readonly reader: TensorReader, private readonly threads: number, private readonly changed: ReadonlyMap<string, Float32Array> = new Map()) {
     this.byName = new Map([...checkpoint.tensors, ...(checkpoint.derived ?? [])].map((tensor) => [tensor.name, tensor]));
     this.bytes = checkpoint.files.reduce((sum, { identity }) => sum + identity.size, 0);
   }
@@ -23,8 +23,22 @@ export class PreparedModel {
     return new PreparedModel(graph, checkpoint, TensorReader.open(checkpoint), threads);
   }
 
+  /**
+   * The same model with another graph, or with other values of tensors, in storage order: they stand for the checkpoint's in all that
+   * is done with it. It lives as long as this one, which is closed for both.
+   */
+  with({ graph = this.graph, changed }: { readonly graph?: Graph; readonly changed?: ReadonlyMap<string, Float32Array> }): PreparedModel {
+    return new PreparedModel(graph, this.checkpoint, this.reader, this.threads, new Map([...this.changed, ...changed ?? []]));
+  }
+  /** Tensors whose values are not the checkpoint's. */
+  get changes(): ReadonlyMap<string, Float32Array> {
+    return this.changed;
+  }
+
   /** Values of a tensor in storage order. @throws Error for a name the checkpoint does not have. */
   values(name: string): Float32Array {
+    const changed = this.changed.get(name);
+    if (changed) return changed;
     const tensor = this.byName.get(name);
     if (!tensor) throw new Error(`the checkpoint has no tensor ${JSON.stringify(name)}`);
     return wholeValues(tensor, this.reader);
@@ -36,11 +50,11 @@ export class PreparedModel {
    */
   start(part: Graph = this.graph, replaced: ReadonlyMap<string, Float32Array> = new Map()): Promise<RunningModel> {
     // A model that is too large to be handed over in one piece is loaded by onnxruntime itself, as long as nothing is changed.
-    if (part === this.graph && replaced.size === 0 && part.file === this.checkpoint.path && this.bytes > MOST_HANDED_OVER) return startFile(part, part.file, this.threads);
+    if (part === this.graph && replaced.size === 0 && this.changed.size === 0 && part.file === this.checkpoint.path && this.bytes > MOST_HANDED_OVER) return startFile(part, part.file, this.threads);
     const model = resolveGraph(part, this.checkpoint, this.reader);
     const initializers = model.initializers.map((initializer, i) => {
       const { data, type } = part.initializers[i]!;
-      const values = 'checkpoint' in data ? replaced.get(data.checkpoint) : undefined;
+      const values = 'checkpoint' in data ? replaced.get(data.checkpoint) ?? this.changed.get(data.checkpoint) : undefined;
       if (!values) return initializer;
       if (type !== 'F32') throw new Error(`${JSON.stringify(initializer.name)} is of type ${type} in the graph; only float32 weights can be replaced`);
       return { ...initializer, write: (sink: (chunk: Uint8Array) => void) => sink(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)) };

@@ -16,6 +16,7 @@ import { RunCache, type RunResults } from './run-cache';
 import { withSampleShapes } from './synthetic-data';
 import { traceAnalysis } from './trace';
 import { planTasks, runPlan, SEED, type TrialExport, type TrialPlan } from './trial';
+import { NO_STEPS, type TrialSteps } from './trial-steps';
 import { messageOf, UserError } from './user-error';
 import { DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, measuredMetricNamed, methodNamed } from './vocabulary';
 
@@ -39,6 +40,8 @@ export interface ModelTrialRequest extends RunRequest {
   readonly plan: TrialPlan;
   readonly calibrationSamples?: number;
   readonly sequential: boolean;
+  /** What is done beside rounding weights; nothing when absent. */
+  readonly steps?: TrialSteps;
   readonly export?: TrialExport;
 }
 
@@ -115,9 +118,12 @@ export class Running {
     const data = await withSampleShapes(this.python, analysis, request.data);
     const run = await this.runOf(analysis, { ...request, data }, options);
     const { calibration } = data;
+    const { transforms, range, corrections } = request.steps ?? NO_STEPS;
+    const rounded = request.plan.layers.flatMap(({ layer, activations }) => (activations === undefined ? [] : [{ key: layer.path, tensor: specOf(layer).tensor, format: activations }]));
     return this.kernel.run('trial', {
       ...run, tasks: planTasks(analysis, request.plan, request.export ?? null), seed: SEED, sequential: request.sequential,
       calibration: calibration ? { data: calibration, ...(request.calibrationSamples === undefined ? {} : { samples: request.calibrationSamples }) } : null,
+      ...(transforms.length > 0 ? { transforms } : {}), ...(corrections.length > 0 ? { corrections } : {}), ...(rounded.length > 0 ? { activations: { layers: rounded, ...(range ? { range } : {}) } } : {}),
       ...(request.export ? { export: request.export } : {}),
     }, options);
   }
@@ -126,12 +132,14 @@ export class Running {
    * Puts a plan through its methods: on data where some is given and the model can be run, else on the weights alone, with a note
    * that says why it was not run.
    */
-  async tryPlan(analysis: ModelAnalysis, plan: TrialPlan, data: ModelData | undefined, target: TrialExport | null, options: RunOptions): Promise<{ result: QuantizeResult | TrialResult; note: string | null }> {
+  async tryPlan(analysis: ModelAnalysis, plan: TrialPlan, data: ModelData | undefined, target: TrialExport | null, options: RunOptions, steps: TrialSteps = NO_STEPS): Promise<{ result: QuantizeResult | TrialResult; note: string | null }> {
+    const changes = steps.transforms.length + steps.corrections.length > 0;
+    if (!data && changes) throw new UserError('transforms and corrections change the model as a whole, which is judged by running it: name data, in bitlens.json or with "Bitlens: Name Data…"');
     if (!data) return { result: await runPlan(this.kernel, analysis, plan, target, options), note: null };
     try {
-      return { result: await this.trial(analysis, { ...trialData(data), plan, sequential: true, ...(target ? { export: target } : {}) }, options), note: null };
+      return { result: await this.trial(analysis, { ...trialData(data), plan, steps, sequential: true, ...(target ? { export: target } : {}) }, options), note: null };
     } catch (error) {
-      if (!(error instanceof CannotRun) || plan.layers.some(({ method }) => methodNamed(method).needs !== 'weights')) throw error;
+      if (!(error instanceof CannotRun) || changes || plan.layers.some(({ method }) => methodNamed(method).needs !== 'weights')) throw error;
       return { result: await runPlan(this.kernel, analysis, plan, target, options), note: error.message };
     }
   }

@@ -6,7 +6,6 @@ import path from 'node:path';
 import type { ScaleRule } from '../../kernels/formats/format';
 import { JobCancelled, type ConvertParams, type ConvertResult, type JobProgress, type OnnxResult, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
-import { FormatIdError } from '../../kernels/formats/format';
 import { listedFormats } from '../../kernels/formats/registry';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import { weightLayers } from '../linking/link';
@@ -21,7 +20,7 @@ import { couplingsNamed } from './coupling';
 import { diffCheckpoints } from './diff';
 import { checkpointSummary, openForUser, scannable, whyNotScanned } from './inspect';
 import { record } from './json-reader';
-import { canonicalFormats, MeasurementCache, specOf, weightEvidence } from './measurements';
+import { MeasurementCache, specOf, weightEvidence } from './measurements';
 import { ownRecipe, placeOf, type MeasurementState, type ModelAnalysis } from './model-analysis';
 import type { ModelData } from './model-data';
 import { ModelFinder, type AnalyseOptions } from './model-finder';
@@ -29,11 +28,12 @@ import type { AnalysisHost, KernelPort, OpenCheckpoint, RunOptions, RunRules, Tr
 import { readRecipe, refuseStrangeLayers, writeRecipeFile } from './recipe-file';
 import { ruleSettingsOf, summaryOf } from './summary';
 import { Running } from './running';
+import { stepTitle, withSteps, type NamedSteps } from './trial-steps';
 import { judgedOf, planFormat, planRecipe, selectLayers, trialSummary, type TrialPlan } from './trial';
 import { knownTrace, traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
-import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, methodNamed, metricNamed, recipeVocabulary } from './vocabulary';
+import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, methodNamed, metricNamed, recipeVocabulary, userFormats } from './vocabulary';
 
 export type { AnalyseOptions } from './model-finder';
 
@@ -56,6 +56,7 @@ export interface TrialOptions {
   readonly format?: string;
   readonly method?: string;
   readonly layers?: readonly string[];
+  readonly steps?: NamedSteps;
   readonly out?: string;
   readonly layout?: 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
 }
@@ -244,13 +245,15 @@ export class AnalysisService {
    */
   async trial(analysis: ModelAnalysis, request: TrialOptions, options: RunOptions = {}): Promise<TrialSummary> {
     requireModel(analysis);
-    const plan = await this.plan(analysis, request);
+    const planned = await this.plan(analysis, request);
+    const title = stepTitle(request.steps ?? {});
+    const { plan, steps } = withSteps(title === '' ? planned : { ...planned, title: `${planned.title}, ${title}` }, request.steps ?? {});
     const startedAt = new Date();
     const target = request.out === undefined ? null : { path: path.resolve(request.out), layout: request.layout ?? 'dequantized' as const };
     if (target && analysis.checkpoint!.files.some((file) => path.resolve(file.path) === target.path)) {
       throw new UserError(`${target.path} is the checkpoint that is read; write the result to another path`);
     }
-    const { result, note } = await this.running.tryPlan(analysis, plan, request.data, target, options);
+    const { result, note } = await this.running.tryPlan(analysis, plan, request.data, target, options, steps);
     return trialSummary(analysis, note === null ? plan : { ...plan, notes: [...plan.notes, note] }, result, startedAt);
   }
 
@@ -427,16 +430,6 @@ export class AnalysisService {
       if (error instanceof UserError && /does not exist$/.test(error.message)) return null;
       throw error;
     }
-  }
-}
-
-/** Canonical ids of formats that a user named. @throws UserError */
-export function userFormats(ids: readonly string[]): string[] {
-  try {
-    return canonicalFormats(ids);
-  } catch (error) {
-    if (error instanceof FormatIdError) throw new UserError(error.message);
-    throw error;
   }
 }
 

@@ -9,7 +9,8 @@ import { specOf } from './measurements';
 import type { ModelAnalysis } from './model-analysis';
 import type { KernelPort, RunOptions } from './ports';
 import { KEEP } from './recipe-file';
-import type { PtqMethod } from '../../kernels/methods/method';
+import type { Method } from '../../kernels/methods/method';
+import { stepTexts } from './step-texts';
 import { didYouMean, UserError } from './user-error';
 
 /** Seed of trials: methods without randomness ignore it, and those with get the same result every time. */
@@ -39,9 +40,17 @@ export function selectLayers(result: LinkResult, names: readonly string[]): Laye
   return all.filter((layer) => chosen.has(layer));
 }
 
+export interface PlannedLayer {
+  readonly layer: Layer;
+  readonly format: string;
+  readonly method: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Format of what the layer is applied to; floating point when absent. */
+  readonly activations?: string;
+}
 export interface TrialPlan {
   readonly title: string;
-  readonly layers: readonly { readonly layer: Layer; readonly format: string; readonly method: string; readonly options?: Readonly<Record<string, unknown>> }[];
+  readonly layers: readonly PlannedLayer[];
   /** A layer that cannot be quantized keeps its stored values: nobody asked for it by name. */
   readonly orKeep: boolean;
   readonly notes: readonly string[];
@@ -55,15 +64,13 @@ export function planFormat(layers: readonly Layer[], format: string, method: str
 
 /** A recipe's schemes. `method` overrides the recipe's where given. */
 export function planRecipe(layers: readonly Layer[], recipe: Recipe, file: string, method: string | undefined): TrialPlan {
-  let activations = 0;
-  const planned = layers.flatMap((layer) => {
-    const scheme = schemeOf(recipe, layer.path);
-    if (scheme.activations !== undefined) activations += 1;
-    if (scheme.weights === KEEP) return [];
-    return [{ layer, format: scheme.weights, method: method ?? scheme.method ?? 'rtn', ...(scheme.options && method === undefined ? { options: scheme.options } : {}) }];
+  const planned = layers.flatMap((layer): PlannedLayer[] => {
+    const { weights, activations, method: own, options } = schemeOf(recipe, layer.path);
+    if (weights === KEEP && activations === undefined) return [];
+    return [{ layer, format: weights, method: method ?? own ?? 'rtn', ...(options && method === undefined ? { options } : {}), ...(activations === undefined ? {} : { activations }) }];
   });
-  if (planned.length === 0) throw new UserError(`${file} keeps the stored precision of every layer, so a trial would change nothing. Give layers a format first`);
-  return { title: path.basename(file), layers: planned, orKeep: false, notes: activations > 0 ? [`activation formats of ${activations} layers are not part of this weight-only trial`] : [] };
+  if (planned.every(({ format }) => format === KEEP)) throw new UserError(`${file} keeps the stored precision of every layer, so a trial would change nothing. Give layers a format first`);
+  return { title: path.basename(file), layers: planned, orKeep: false, notes: [] };
 }
 
 /** The plan without these layers and what lies below these paths. @throws UserError for a path that names nothing, or when nothing is left. */
@@ -75,7 +82,7 @@ export function excludeLayers(plan: TrialPlan, link: LinkResult, paths: readonly
 }
 
 /** `option=value` texts, read after the method's parameters. @throws UserError naming the options there are, or the range. */
-export function readOptions(method: PtqMethod, texts: readonly string[]): Record<string, unknown> {
+export function readOptions(method: Pick<Method, 'id' | 'parameters'>, texts: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(texts.map((text) => {
     const [name, ...rest] = text.split('=');
     const value = rest.join('=');
@@ -120,10 +127,17 @@ export async function runPlan(kernel: KernelPort, analysis: ModelAnalysis, plan:
 /** The plan as tasks of the kernel. */
 export function planTasks(analysis: ModelAnalysis, plan: TrialPlan, target: TrialExport | null): QuantizeTask[] {
   return plan.layers.flatMap(({ layer, format, method, options: methodOptions }): QuantizeTask[] => {
+    if (format === KEEP) return [];
     const extra = { format, method, ...(methodOptions ? { options: methodOptions } : {}), ...(plan.orKeep ? { orKeep: true } : {}) };
     const along = target ? partners(analysis.link!, layer).map((tensor) => ({ ...specOf(layer, partnerKey(layer, tensor), tensor), ...extra })) : [];
     return [{ ...specOf(layer), ...extra }, ...along];
   });
+}
+
+/** What a trial of the weights alone leaves out of a plan. */
+export function weightsOnlyNotes({ layers }: TrialPlan): string[] {
+  const rounded = layers.filter(({ activations }) => activations !== undefined).length;
+  return rounded > 0 ? [`activation formats of ${rounded} layers are not part of this weight-only trial`] : [];
 }
 
 /** One sentence about the layers that stay as they are stored, at most three of them by name. */
@@ -162,7 +176,7 @@ export function trialSummary(analysis: ModelAnalysis, plan: TrialPlan, result: Q
   const ran = judgedOf(result);
   const evidence = [
     ran?.evidence ?? `Measured on the weights of ${path.basename(analysis.checkpoint!.path)}: ${layers.length} layers quantized and decoded again; the model was not run`,
-    ...('notes' in result ? result.notes : []), ...keptNotes(result), ...plan.notes,
+    ...('notes' in result ? [...stepTexts(result), ...result.notes] : weightsOnlyNotes(plan)), ...keptNotes(result), ...plan.notes,
   ].join('; ');
   return {
     id: `${startedAt.toISOString().replace(/[:.]/g, '-')}-${trials}`,

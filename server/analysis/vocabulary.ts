@@ -1,10 +1,12 @@
 /** What this build knows by name: formats and methods, from their registries. */
 import { listedFormats, parseFormat } from '../../kernels/formats/registry';
-import { isMeasured, type Allocator, type CostModel, type Generator, type MeasuredMetric, type Method, type PtqMethod, type SensitivityMetric } from '../../kernels/methods/method';
-import { method, methods } from '../../kernels/methods/registry';
+import { isMeasured, type Allocator, type Correction, type CostModel, type Generator, type MeasuredMetric, type Method, type PtqMethod, type RangeMethod, type SensitivityMetric, type Transform } from '../../kernels/methods/method';
+import { aliased, methods } from '../../kernels/methods/registry';
 import { AUTO } from '../../kernels/data/data';
 import type { FormatEntry, MethodEntry } from '../protocol';
 import type { RecipeVocabulary } from './recipe-file';
+import { FormatIdError } from '../../kernels/formats/format';
+import { canonicalFormats } from './measurements';
 import { didYouMean, UserError } from './user-error';
 
 const byKind = <K extends Method['kind']>(kind: K): Extract<Method, { kind: K }>[] =>
@@ -28,8 +30,7 @@ export const syntheticNames = (): string[] => [AUTO, ...generators().map(({ id }
 export const syntheticNamed = (id: string): string => (id === AUTO ? AUTO : named(id, 'way to make data', generators()).id);
 
 function named<T extends Method>(id: string, kind: string, list: readonly T[]): T {
-  const canonical = method(id)?.id ?? id;
-  const found = list.find((each) => each.id === canonical);
+  const found = list.find((each) => each.id === id) ?? list.find((each) => each.id === aliased(id));
   if (found) return found;
   const ids = list.map((each) => each.id);
   throw new UserError(`${JSON.stringify(id)} is not a ${kind}.${didYouMean(id, ids)} There are: ${ids.join(', ')}`);
@@ -52,8 +53,19 @@ export const metricNamed = (id: string = DEFAULT_METRIC): SensitivityMetric => n
 export const measuredMetricNamed = (id: string): MeasuredMetric => named(id, 'metric that runs the model', measuredMetrics());
 /** @throws UserError naming those there are. */
 export const methodNamed = (id: string = DEFAULT_METHOD): PtqMethod => named(id, 'PTQ method', ptqMethods());
+export const transforms = (): Transform[] => byKind('transform');
+export const rangeMethods = (): RangeMethod[] => byKind('range');
+export const corrections = (): Correction[] => byKind('correction');
+/** @throws UserError naming those there are. */
+export const transformNamed = (id: string): Transform => named(id, 'transform', transforms());
+/** How ranges of activations are found when nobody says. */
+export const DEFAULT_RANGE = 'mse';
+/** @throws UserError naming those there are. */
+export const rangeNamed = (id: string = DEFAULT_RANGE): RangeMethod => named(id, 'way to find ranges', rangeMethods());
+/** @throws UserError naming those there are. */
+export const correctionNamed = (id: string): Correction => named(id, 'correction', corrections());
 /** Does this id name a metric that runs the model? */
-export const isMeasuredMetric = (id: string): boolean => measuredMetrics().some((each) => each.id === (method(id)?.id ?? id));
+export const isMeasuredMetric = (id: string): boolean => measuredMetrics().some((each) => each.id === aliased(id));
 /** The exact solver. */
 export const DEFAULT_ALLOCATOR = 'knapsack';
 /** @throws UserError naming those there are. */
@@ -68,3 +80,13 @@ export const formatEntries = (): FormatEntry[] => listedFormats().map((format) =
   id: format.id, title: format.title, bitsPerWeight: format.nominalBitsPerWeight, catalogue: format.catalogue,
 }));
 export const methodEntries = (): MethodEntry[] => methods().map(({ id, kind, title, needs, catalogue }) => ({ id, kind, title, needs, catalogue }));
+
+/** Canonical ids of formats that a user named. @throws UserError */
+export function userFormats(ids: readonly string[]): string[] {
+  try {
+    return canonicalFormats(ids);
+  } catch (error) {
+    if (error instanceof FormatIdError) throw new UserError(error.message);
+    throw error;
+  }
+}

@@ -4,7 +4,8 @@ import type { CancellationToken, Connection } from 'vscode-languageserver/node';
 import { writeFileAtomic } from '../analysis/atomic-file';
 import type { RunOptions } from '../analysis/ports';
 import type { ModelAnalysis } from '../analysis/model-analysis';
-import { userFormats, type AnalysisService } from '../analysis/service';
+import type { AnalysisService } from '../analysis/service';
+import { userFormats } from '../analysis/vocabulary';
 import { modelData, type ModelData } from '../analysis/model-data';
 import { formatEntries, methodEntries } from '../analysis/vocabulary';
 import type { Requests } from '../protocol';
@@ -109,8 +110,9 @@ export function registerRequests(connection: Connection, session: Session, kerne
           recipe: p.optionalText('recipe'), format: p.optionalText('format'), method: p.optionalText('method'), layers: p.optionalTexts('layers'),
           out: p.optionalText('out'), layout: p.optionalOneOf('layout', ['dequantized', 'compressed-tensors', 'gptq', 'awq']),
         });
+        const steps = given({ transforms: p.optionalTexts('transforms'), activations: p.optionalText('activations'), range: p.optionalText('range'), corrections: p.optionalTexts('corrections') });
         const { service, analysis } = await modelFor(p, options);
-        return service.trial(analysis, { ...request, ...namedData(analysis) }, options);
+        return service.trial(analysis, { ...request, steps, ...namedData(analysis) }, options);
       },
     },
     'bitlens/evaluate': {

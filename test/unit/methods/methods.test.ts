@@ -23,7 +23,8 @@ test('ids are unique, kebab-case, and aliases lead to them', () => {
     assert.ok(each.title && each.source);
     assert.equal(method(each.id), each);
   }
-  assert.deepEqual(['nsr', 'sse', 'mse', 'zd'].map((alias) => method(alias)?.id), ['weight-nsr', 'weight-sse', 'weight-mse', 'lim-zd']);
+  assert.deepEqual(['nsr', 'sse', 'mse', 'zd'].map((alias) => methodOfKind('sensitivity', alias).id), ['weight-nsr', 'weight-sse', 'weight-mse', 'lim-zd']);
+  assert.equal(methodOfKind('range', 'mse').kind, 'range', 'methods of two kinds may share a name');
   for (const name of ['no-such', '', '__proto__', 'constructor']) assert.equal(method(name), undefined);
   assert.throws(() => methodOfKind('ptq', 'knapsack'), /"knapsack" is not a ptq method; known: rtn, mse-clip/);
 });
