@@ -15,9 +15,10 @@ interface ModelEntry { source?: unknown; class?: unknown; [key: string]: unknown
 export interface ModelFields {
   readonly class?: string;
   readonly checkpoint?: string;
-  /** Files of arrays, absolute. */
-  readonly data?: { readonly task: string; readonly use: 'calibration' | 'evaluation'; readonly inputs: string; readonly labels?: string };
+  readonly data?: { readonly task: string; readonly use: 'calibration' | 'evaluation'; readonly source: NamedSource };
 }
+/** Files of arrays, absolute; or the method that makes data up. */
+export type NamedSource = { readonly inputs: string; readonly labels?: string } | { readonly synthetic: string };
 
 /** Writes fields into the entry of a model; makes the entry, and the file, when there is none. Answers with the file. */
 export async function writeModelEntry(target: ModelTarget, fields: ModelFields): Promise<vscode.Uri> {
@@ -47,10 +48,10 @@ export async function writeModelEntry(target: ModelTarget, fields: ModelFields):
   }
   if (fields.checkpoint !== undefined) entry.checkpoint = relative(folder, fields.checkpoint);
   if (fields.data) {
-    const { task, use, inputs, labels } = fields.data;
+    const { task, use, source: named } = fields.data;
     entry.task = task;
     const before = typeof entry.data === 'object' && entry.data !== null ? entry.data : {};
-    entry.data = { ...before, [use]: { inputs: relative(folder, inputs), ...(labels === undefined ? {} : { labels: relative(folder, labels) }) } };
+    entry.data = { ...before, [use]: 'synthetic' in named ? named : { inputs: relative(folder, named.inputs), ...(named.labels === undefined ? {} : { labels: relative(folder, named.labels) }) } };
   }
   const edit = new vscode.WorkspaceEdit();
   edit.replace(file, new vscode.Range(0, 0, document.lineCount, 0), `${JSON.stringify({ ...content, models }, null, 2)}\n`);

@@ -71,6 +71,19 @@ test('Choose Checkpoint and Choose Model Class write bitlens.json and keep the r
   await eventually('the model of the first class', async () => { await testing().context.models.refresh(); return testing().context.models.summary?.root === 'GPT'; });
 });
 
+test('Name Data… writes synthetic data where there is none', async () => {
+  await openModel();
+  const file = workspaceFile('bitlens.json');
+  const good = readText(file);
+  try {
+    assert.equal(await run('nameData', { use: 'calibration', task: 'language-model', synthetic: 'auto' }), file.fsPath);
+    const { models: [entry] } = JSON.parse(readText(file)) as { models: { data: Record<string, unknown> }[] };
+    assert.deepEqual(entry!.data, { ...(JSON.parse(good) as { models: { data: Record<string, unknown> }[] }).models[0]!.data, calibration: { synthetic: 'auto' } });
+  } finally {
+    await vscode.workspace.fs.writeFile(file, new TextEncoder().encode(good));
+  }
+});
+
 test('a bitlens.json that is not JSON is left alone', async () => {
   const file = workspaceFile('bitlens.json');
   const good = readText(file);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import test, { type TestContext } from 'node:test';
 import type { MarkupContent } from 'vscode-languageserver/node';
 import type { SensitivityResult } from '../../server/protocol';
-import type { TrialResult } from '../../kernels/jobs/job';
+import type { TrialParams, TrialResult } from '../../kernels/jobs/job';
 import { repositoryRoot } from '../support/data';
 import { error } from '../unit/rules/fixture';
 import { start, workspace, type Workspace } from './harness';
@@ -67,6 +67,30 @@ test('a trial runs the model where data is named, and says so where it is not', 
   const other = await start(t, bare.folder);
   await other.client.open(bare.uri('model.py'), SOURCE);
   await assert.rejects(other.client.request('bitlens/evaluate', { uri: bare.uri('model.py') }), /there is no data to run the model on: name inputs in bitlens\.json under data\.evaluation/);
+});
+
+test('synthetic data of bitlens.json: the kernel is told its shape, other samples judge than calibrate, and views say what it is', async (t) => {
+  const made = files(t, false);
+  const config = JSON.parse(readFileSync(example('bitlens.json'), 'utf8')) as { models: { data?: unknown }[] };
+  config.models[0]!.data = { calibration: { synthetic: 'auto', samples: 8 } };
+  made.write('bitlens.json', JSON.stringify(config));
+  const { client, kernel } = await start(t, made.folder);
+  const title = 'synthetic data: texts that the model wrote itself';
+  kernel.other.trial = ({ tasks }): TrialResult => ({
+    before: { loss: null, lossStderr: null, accuracy: null }, after: { loss: null, lossStderr: null, accuracy: null, kl: 0.01, klStderr: 0.001, nsr: 0.02 },
+    layers: tasks.map(({ key }) => ({ key, tensor: key, format: 'int4', method: 'gptq', before: error(10, 4), after: error(11, 4) })),
+    weights: 1, bytesBefore: 4, bytes: 1, averageBits: 4, samples: 8, data: title, calibration: { samples: 8, data: title, seconds: 1 }, notes: ['judged on synthetic data'], seconds: 2,
+  });
+  const uri = made.uri('model.py');
+  await client.open(uri, SOURCE);
+  const { data } = await client.request('bitlens/model', { uri });
+  assert.deepEqual([data.calibration, data.evaluation], ['synthetic data', null]);
+  const trial = await client.request('bitlens/trial', { uri, format: 'int4', method: 'gptq' });
+  const asked = kernel.asked.find(({ kind }) => kind === 'trial')!.params as TrialParams;
+  const shared = { synthetic: 'auto', samples: 8, sample: { shape: [128], whole: true } };
+  assert.deepEqual([asked.data, asked.calibration!.data], [{ ...shared, seed: 1 }, shared]);
+  assert.equal(trial.evidence, `The model ran on 8 samples of ${title}; calibrated on 8 samples of ${title}; judged on synthetic data`);
+  await assert.rejects(client.request('bitlens/evaluate', { uri }), /of synthetic data nobody knows what is right: name data with labels/);
 });
 
 test('a model that cannot be followed is still quantized by its weights, and says why it was not run', async (t) => {
