@@ -62,8 +62,11 @@ function place(declared: Declared, source: ByteSource, problems: ProblemList, da
   const { infos, at, end, large } = declared;
   let next = 0;
   let misaligned: TensorInfo | null = null;
-  for (const index of byPosition(declared)) {
-    const info = infos[index]!;
+  const order = byPosition(declared);
+  for (let i = 0; i < infos.length; i++) {
+    const index = order ? order[i] : i;
+    const info = infos[index];
+    if (info === null) continue;
     const begin = info.data!.offset;
     const shape = large.get(index) ?? info.shape;
     const refuseTensor = (message: string): never => refuse(source.path, `${shown(info.name)}: ${message}`, SAVE_AGAIN, { offset: at[index], tensor: info.name });
@@ -99,22 +102,18 @@ function place(declared: Declared, source: ByteSource, problems: ProblemList, da
   return infos.includes(null) ? infos.filter((info) => info !== null) : infos as TensorInfo[];
 }
 
-/** Indices of the tensors that count, by begin and then end of their data. Writers keep that order, so it is rarely sorted. */
-function byPosition({ infos, end }: Declared): number[] {
-  const order: number[] = [];
-  let sorted = true;
-  for (let index = 0; index < infos.length; index++) {
-    if (infos[index] === null) continue;
-    if (order.length > 0) {
-      const before = order[order.length - 1];
-      if (compare(before, index) > 0) sorted = false;
-    }
-    order.push(index);
+/** Indices of the tensors by begin and then end of their data; null where that is the order they have, as with nearly all writers. */
+function byPosition({ infos, end }: Declared): Uint32Array | null {
+  const compare = (a: number, b: number): number => {
+    const [first, second] = [infos[a], infos[b]];
+    // A name that was given again later stands nowhere.
+    if (first === null || second === null) return (first === null ? 1 : 0) - (second === null ? 1 : 0);
+    return first.data!.offset - second.data!.offset || end[a] - end[b];
+  };
+  for (let index = 1; index < infos.length; index++) {
+    if (compare(index - 1, index) > 0) return Uint32Array.from(infos.keys()).sort(compare);
   }
-  function compare(a: number, b: number): number {
-    return infos[a]!.data!.offset - infos[b]!.data!.offset || end[a] - end[b];
-  }
-  return sorted ? order : order.sort(compare);
+  return null;
 }
 
 /** The reference multiplies the dimensions in order and refuses when a step passes 2^64, even if a later dimension is zero. */
