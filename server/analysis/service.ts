@@ -177,7 +177,7 @@ export class AnalysisService {
     if (analysis.graph) {
       if (options.inputs) throw new UserError(`${analysis.source} says itself which inputs it takes; inputs are named for models in source`);
       const { graph, link } = analysis;
-      return { graph, inputs: graph.inputs.map(({ name, type, shape }) => ({ name, type, shape })), reached: (link?.layers ?? []).map((layer) => layer.modulePath ?? layer.path), stopped: null, assumptions: [] };
+      return { graph, inputs: graph.inputs.map(({ name, type, shape }) => ({ name, type, shape })), reached: (link?.layers ?? []).map((layer) => layer.modulePath ?? layer.path), stopped: null, assumptions: [], shapes: [] };
     }
     return traceAnalysis(this.options.python, analysis, options);
   }

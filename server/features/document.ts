@@ -3,6 +3,7 @@ import type { ModelAnalysis } from '../analysis/model-analysis';
 import type { ModelSummary, Range, Settings } from '../protocol';
 import type { SourceSpan } from '../python/module-tree';
 import type { Finding } from '../rules/rule';
+import type { TraceResult } from '../trace/trace';
 
 export interface DocumentView {
   readonly uri: string;
@@ -12,6 +13,8 @@ export interface DocumentView {
   /** Null when the file defines no model, or could not be analysed. */
   readonly analysis: ModelAnalysis | null;
   readonly summary: () => ModelSummary | null;
+  /** Forward, followed now if it was not before; null where there is none. */
+  readonly trace: () => Promise<TraceResult | null>;
   /** Findings on this file, suppression comments applied: of its own model and of open models that import it. */
   readonly findings: readonly Finding[];
   readonly settings: Settings;

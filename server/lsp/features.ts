@@ -9,6 +9,8 @@ import { codeLenses } from '../features/code-lens';
 import { diagnosticsOf, resultIdOf } from '../features/diagnostics';
 import type { DocumentView } from '../features/document';
 import { hoverAt } from '../features/hover';
+import type { Position } from '../features/layers-at';
+import { shapeAt } from '../features/shape-hover';
 import { inlayHints } from '../features/inlay-hints';
 import { recipePathOf } from '../features/recipe-edit';
 import type { Client } from './client';
@@ -59,8 +61,8 @@ export function registerFeatures(connection: Connection, door: FeatureDoor): voi
     return { kind: DocumentDiagnosticReportKind.Full, resultId, items };
   });
 
-  connection.onHover((params, token) => answer<Hover | null>(door, 'hover', params.textDocument.uri, token, null, (view) => {
-    const hover = hoverAt(view, params.position);
+  connection.onHover((params, token) => answer<Hover | null>(door, 'hover', params.textDocument.uri, token, null, async (view) => {
+    const hover = await hoverOn(view, params.position);
     if (!hover) return null;
     return { contents: { kind: door.client().markdown ? MarkupKind.Markdown : MarkupKind.PlainText, value: hover.markdown }, range: hover.range };
   }));
@@ -80,6 +82,14 @@ export function registerFeatures(connection: Connection, door: FeatureDoor): voi
       .filter(({ kind }) => !wanted || wanted.some((only) => only === '' || kind === only || kind.startsWith(`${only}.`)))
       .map((action) => toCodeAction(action, params.context.diagnostics, view, door.client()));
   }));
+}
+
+/** What is known of layers comes at once, with the shape when forward was followed already; elsewhere it is followed for the asking. */
+async function hoverOn(view: DocumentView, position: Position): Promise<ReturnType<typeof hoverAt>> {
+  const layers = hoverAt(view, position);
+  const traced = view.analysis?.traced ?? (layers ? null : await view.trace());
+  const shape = traced && shapeAt(traced, view.path, position);
+  return layers && shape ? { ...layers, markdown: `${layers.markdown}\n\nGives ${shape.markdown}` } : layers ?? shape;
 }
 
 async function recipeText(view: DocumentView): Promise<string | null> {

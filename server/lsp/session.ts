@@ -268,6 +268,7 @@ export class Session {
     const findings = document.usesTorch ? findingsOfFile(model.findings, document.path, document.text, rootLine, severity) : [];
     return {
       uri: document.uri, path: document.path, lines: document.lines, analysis, summary, findings, settings,
+      trace: async () => (analysis?.root ? model.service.trace(analysis) : null),
       uriOf: (path) => this.documents.atPath(path)?.uri ?? uriOfPath(path),
     };
   }

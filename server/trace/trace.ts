@@ -11,6 +11,7 @@ import { Choice, Instance, PyDict, PyFunction, PyList, PyTuple, Tensor, UnknownV
 import { freeSize, TooComplex, type Whole } from '../python/values/symbolic';
 import type { PythonWorkspace } from '../python/workspace';
 import { inputCandidates, plainArguments, type InputSpec } from './inputs';
+import type { ExpressionShape } from './shapes';
 import { MustBeFixed, TraceStop } from './stop';
 import { Tracer, type NamedTensor } from './tracer';
 
@@ -40,6 +41,8 @@ export interface TraceResult {
   readonly stopped: TraceEnd | null;
   /** What had to be taken for granted: sizes that were fixed, comparisons decided by an example. */
   readonly assumptions: readonly string[];
+  /** What the expressions of forward are; empty where nothing was followed. */
+  readonly shapes: readonly ExpressionShape[];
 }
 
 /** Example values of free dimensions: numbers that hardly any model has as a size. */
@@ -71,7 +74,7 @@ export function traceModel(workspace: PythonWorkspace, request: TraceRequest): T
   }
   return best ?? ended('forward takes no tensor');
 }
-const ended = (reason: string, span?: SourceSpan, noForward = false): TraceResult => ({ graph: { name: 'model', opset: 20, inputs: [], outputs: [], nodes: [], initializers: [] }, inputs: [], reached: [], stopped: { reason, ...(span ? { span } : {}), ...(noForward ? { noForward } : {}) }, assumptions: [] });
+const ended = (reason: string, span?: SourceSpan, noForward = false): TraceResult => ({ graph: { name: 'model', opset: 20, inputs: [], outputs: [], nodes: [], initializers: [] }, inputs: [], reached: [], stopped: { reason, ...(span ? { span } : {}), ...(noForward ? { noForward } : {}) }, assumptions: [], shapes: [] });
 const better = (a: TraceResult, b: TraceResult): boolean => (a.stopped === null) !== (b.stopped === null) ? a.stopped === null : a.reached.length > b.reached.length || (a.reached.length === b.reached.length && a.graph.nodes.length > b.graph.nodes.length);
 
 function findCandidates(workspace: PythonWorkspace, request: TraceRequest): readonly (readonly InputSpec[])[] | TraceResult {
@@ -127,7 +130,7 @@ function traceOnce(workspace: PythonWorkspace, request: TraceRequest, specs: rea
     outputs = lastValues(tracer);
   }
   const name = request.root.split('.').at(-1)!;
-  return { graph: tracer.builder.finish(name, outputs), inputs: specs, reached: [...tracer.reached], stopped, assumptions: [...fixed, ...tracer.guards] };
+  return { graph: tracer.builder.finish(name, outputs), inputs: specs, reached: [...tracer.reached], stopped, assumptions: [...fixed, ...tracer.guards], shapes: tracer.shapes.all() };
 }
 function lastValues(tracer: Tracer): { name: string; value: TracedValue }[] {
   const last = tracer.builder.last();

@@ -7,6 +7,7 @@ import type { TracePort } from '../python/evaluation/trace-port';
 import { callValue } from '../python/evaluation/calls';
 import { tensorAttribute, tensorBinary, tensorItem } from '../python/library/tensors';
 import type { SourceSpan } from '../python/module-tree';
+import type { Located } from '../python/syntax/ast';
 import type { UnknownValue} from '../python/values/values';
 import { Builtin, Opaque, PyDict, PyFloat, PyFunction, PyList, PyTuple, Tensor, type Arguments, type Instance, type PyClass, type TracedValue, type Value } from '../python/values/values';
 import { Symbolic, toFix, type Whole } from '../python/values/symbolic';
@@ -18,6 +19,7 @@ import { getItem, setItem, unbind } from './ops/indexing';
 import { effectiveParameter } from './ops/reparametrized';
 import { functionNamed, methodNamed, moduleNamed, type Operator } from './registry';
 import { MustBeFixed, TraceStop } from './stop';
+import { ShapeLog } from './shapes';
 import { compareSizes, sizeArithmetic } from './sizes';
 import { canonicalDtype, dtypeName } from './types';
 import './ops';
@@ -43,6 +45,12 @@ export class Tracer implements TracePort {
   /** Values that stand for weights while constructors run, and what is computed from them: only their shapes mean something. */
   private stands: ReadonlySet<string> = new Set();
 
+  readonly shapes = new ShapeLog((tensor) => {
+    if (tensor.traced) return tensor.traced;
+    const named = this.named.get(tensor);
+    return named && { type: named.type, dims: named.shape, complex: false };
+  });
+
   constructor() { this.builder = new GraphBuilder(() => ({ module: this.stack.at(-1) ?? '', span: this.machine.site })); }
 
   get path(): string { return this.stack.at(-1) ?? ''; }
@@ -66,6 +74,7 @@ export class Tracer implements TracePort {
   }
   /** Example values of the free dimensions. */
   readonly freeHints = new Map<string, number>();
+  seen(node: Located, value: Value): void { if (this.strict) this.shapes.record(node, value, this.path); }
   undecided(why: UnknownValue): void { if (this.strict) this.stop(why.reason, why.span); }
 
   // ---- values ----

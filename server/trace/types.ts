@@ -9,7 +9,7 @@ export function canonicalDtype(name: string): string {
   return ALIASES[short] ?? short;
 }
 const NAMES: Readonly<Partial<Record<OnnxType, string>>> = { F32: 'float32', F64: 'float64', F16: 'float16', I64: 'int64', I32: 'int32', I16: 'int16', I8: 'int8', U8: 'uint8', BOOL: 'bool' };
-export const dtypeName = ({ type, complex }: TracedValue): string => (complex ? 'complex64' : NAMES[type] ?? 'float32');
+export const dtypeName = ({ type, complex }: Pick<TracedValue, 'type' | 'complex'>): string => (complex ? 'complex64' : NAMES[type] ?? 'float32');
 
 /** Everything real is computed in float32, whatever precision the source casts to: the model is traced at full precision. */
 export function typeNamed(dtype: string): OnnxType | 'complex' | undefined {

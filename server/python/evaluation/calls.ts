@@ -140,6 +140,7 @@ function goesRound(outer: ReadonlyMap<string, Value>, inner: ReadonlyMap<string,
 
 function runBody(machine: Machine, fn: PyFunction, args: Arguments, env: Environment, bound: ReadonlyMap<string, Value>, site: SourceSpan): Value {
   for (const [name, value] of bound) env.variables.set(name, value);
+  if (machine.tracer) for (const { name, where } of fn.definition.parameters) if (where) machine.tracer.seen(where, bound.get(name) ?? null);
   env.cls = fn.owner;
   if (fn.owner) env.self = args.positional[0];
   const statements = fn.definition.body.statements();

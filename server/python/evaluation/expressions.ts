@@ -14,6 +14,12 @@ import { binary, compare, truth, unary } from './operators';
 import { Environment } from './scope';
 
 export function evaluate(machine: Machine, node: Expr, env: Environment): Value {
+  const value = evaluateNode(machine, node, env);
+  if (machine.tracer !== null && typeof value === 'object' && value !== null) machine.tracer.seen(node, value);
+  return value;
+}
+
+function evaluateNode(machine: Machine, node: Expr, env: Environment): Value {
   machine.step();
   switch (node.kind) {
     case 'name': return lookupName(machine, node.name, env, node);

@@ -109,7 +109,7 @@ export function setName(machine: Machine, name: string, value: Value, env: Envir
 /** Assigns to a name, attribute, item, or a pattern of them. */
 export function assign(machine: Machine, target: Expr, value: Value, env: Environment): void {
   switch (target.kind) {
-    case 'name': setName(machine, target.name, value, env); return;
+    case 'name': machine.tracer?.seen(target, value); setName(machine, target.name, value, env); return;
     case 'attribute': setAttribute(machine, evaluate(machine, target.object, env), target.name, value, spanOf(target)); return;
     case 'subscript': setItem(machine, evaluate(machine, target.object, env), evaluate(machine, target.index, env), value); return;
     case 'star': assign(machine, target.value, value, env); return;

@@ -3,6 +3,7 @@
  * tensors are shapes only. Implemented by server/trace.
  */
 import type { SourceSpan } from '../module-tree';
+import type { Located } from '../syntax/ast';
 import type { Arguments, Instance, PyClass, Tensor, UnknownValue, Value } from '../values/values';
 import type { Symbolic } from '../values/symbolic';
 import type { Machine } from './machine';
@@ -35,6 +36,8 @@ export interface TracePort {
   compare(machine: Machine, operator: string, a: Value, b: Value): Value | undefined;
   truth(machine: Machine, value: Tensor | Symbolic): boolean | undefined;
   iterate(machine: Machine, tensor: Tensor): Value[] | undefined;
+  /** Told of what an expression, a name that is assigned to, or a parameter is: it must be quick. */
+  seen(node: Located, value: Value): void;
   /** Told of branches on something that is not known. */
   undecided(why: UnknownValue): void;
 }

@@ -64,6 +64,8 @@ export interface Parameter {
   readonly kind: 'normal' | 'positional' | 'keyword' | 'varargs' | 'kwargs';
   readonly default: Expr | null;
   readonly annotation: Expr | null;
+  /** Its name. */
+  readonly where?: Located;
 }
 
 /** A function's body is made only when the function is called: `forward` usually never is. */

@@ -244,9 +244,9 @@ export function lowerParameters(node: Node | null, at: Lowering): Parameter[] {
     if (target.type === 'list_splat_pattern' || target.type === 'dictionary_splat_pattern') {
       const name = parts(target)[0];
       const many = target.type === 'list_splat_pattern';
-      if (name) result.push({ name: textOf(name, at), kind: many ? 'varargs' : 'kwargs', default: null, annotation: type });
+      if (name) result.push({ name: textOf(name, at), kind: many ? 'varargs' : 'kwargs', default: null, annotation: type, where: locate(name, at) });
       if (many) kind = 'keyword';
-    } else if (target.type === 'identifier') result.push({ name: textOf(target, at), kind, default: fallback, annotation: type });
+    } else if (target.type === 'identifier') result.push({ name: textOf(target, at), kind, default: fallback, annotation: type, where: locate(target, at) });
   }
   return result;
 }
