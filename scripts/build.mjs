@@ -1,7 +1,7 @@
 // Builds everything that is shipped: AssemblyScript kernels, then one esbuild bundle per process.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,7 +43,7 @@ export function buildWasm() {
   writeFileSync(stamp, sources);
 }
 
-/** Copies what is read at run time next to the bundles: the parser's WebAssembly, and the sources of built-in model families. */
+/** Copies what is read at run time next to the bundles: the parser's WebAssembly, the sources of built-in model families, and of packages that model code imports. */
 export function copyAssets() {
   mkdirSync(dist, { recursive: true });
   copyFileSync(path.join(path.dirname(require.resolve('web-tree-sitter')), 'web-tree-sitter.wasm'), path.join(dist, 'web-tree-sitter.wasm'));
@@ -52,6 +52,8 @@ export function copyAssets() {
   mkdirSync(path.join(dist, 'families'), { recursive: true });
   for (const name of readdirSync(path.join(dist, 'families'))) if (!families.includes(name)) rmSync(path.join(dist, 'families', name), { recursive: true });
   for (const name of families) copyFileSync(path.join(root, 'server/families', name), path.join(dist, 'families', name));
+  rmSync(path.join(dist, 'packages'), { recursive: true, force: true });
+  cpSync(path.join(root, 'server/packages'), path.join(dist, 'packages'), { recursive: true });
 }
 
 async function main() {

@@ -13,6 +13,7 @@ import { ModuleScope } from './evaluation/scope';
 import type { TracePort } from './evaluation/trace-port';
 import { isModuleClass } from './library/types';
 import { rootArguments } from './arguments';
+import { BUILT_IN, builtInPackages, builtInSource } from './built-in';
 import { findCandidates } from './candidates';
 import { TreeMaker } from './tree';
 
@@ -149,7 +150,7 @@ export class PythonWorkspace {
     const known = this.sources.get(file);
     if (known && !known.stale) return known;
     if (!known && this.absent.has(file)) return null;
-    const text = this.host.readFile(file);
+    const text = isInside(file, builtInPackages()) ? builtInSource(file) : this.host.readFile(file);
     if (known && text === known.source.text) { known.stale = false; return known; }
     known?.source.dispose();
     this.sources.delete(file);
@@ -247,7 +248,7 @@ class Session implements ModuleFinder {
     const found = this.workspace.source(file);
     this.depends.set(file, { version: found?.version ?? -1, layout: found?.source.layout() ?? null });
     if (!found) return undefined;
-    const made = new ModuleScope(this.nameOf(file), file, path.basename(file) === '__init__.py', found.source.chunks());
+    const made = new ModuleScope(this.nameOf(file), file, path.basename(file) === '__init__.py', found.source.chunks(), isInside(file, builtInPackages()));
     this.modules.set(file, made);
     return made;
   }
@@ -300,7 +301,7 @@ class Session implements ModuleFinder {
       if (this.workspace.source(path.join(path.dirname(from.file), '__init__.py'))) folders.reverse();
     }
     const homes = from ? [this.packageHome(from.file)] : [...this.packageHomes.values()];
-    return [...new Set([...folders, ...roots, ...roots.map((root) => path.join(root, 'src')), ...homes.filter((home) => this.holdsRoot(home, top))])];
+    return [...new Set([...folders, ...roots, ...roots.map((root) => path.join(root, 'src')), ...homes.filter((home) => this.holdsRoot(home, top)), ...(BUILT_IN.has(top) ? [builtInPackages()] : [])])];
   }
 
   /** True when the package of that name is the one a root lies in: what is installed beside it is not of the workspace. */
@@ -330,7 +331,7 @@ class Session implements ModuleFinder {
   }
 
   private nameOf(file: string): string {
-    const root = this.packageHome(file);
+    const root = isInside(file, builtInPackages()) ? builtInPackages() : this.packageHome(file);
     const relative = path.relative(root, file).replace(/\.pyi?$/, '').replace(/(^|[\\/])__init__$/, '');
     return relative.split(/[\\/]/).filter((part) => part !== '' && part !== '..').join('.');
   }

@@ -11,6 +11,7 @@ import { keepKeywords, makeSubConfigurations, pretrainedClassMethod } from '../l
 import { tensorAttribute } from '../library/tensors';
 import { callValue, noArguments } from './calls';
 import { describe } from './expressions';
+import { beyondBuiltIn, foreignMember } from './imports';
 import { PyRaise, type Machine } from './machine';
 import { ModuleScope } from './scope';
 
@@ -23,7 +24,7 @@ export function getAttribute(machine: Machine, object: Value, name: string, node
   if (found !== undefined) return found;
   if (object instanceof UnknownValue) {
     const { origin } = object;
-    if (origin && !origin.called) return new UnknownValue(`imported from ${origin.package}, which is not in the workspace`, object.span, { package: origin.package, name: origin.name ? `${origin.name}.${name}` : name });
+    if (origin && !origin.called) return foreignMember(origin, name, object.span);
     // A layer of a model that somebody else's code made is a module too.
     return new UnknownValue(object.reason, object.span, origin?.called && LAYER_NAME.test(name) ? { ...origin, name: '' } : undefined);
   }
@@ -36,7 +37,7 @@ export function findAttribute(machine: Machine, object: Value, name: string): Va
   if (object instanceof Instance) return instanceAttribute(machine, object, name);
   if (object instanceof PyClass) return classAttribute(machine, object, name);
   if (name === '__dict__' && (object instanceof ModuleScope || object instanceof Namespace)) return object;
-  if (object instanceof ModuleScope) return object.lookup(machine, name) ?? machine.finder.submodule(object, name);
+  if (object instanceof ModuleScope) return object.lookup(machine, name) ?? machine.finder.submodule(object, name) ?? (object.builtIn && !name.startsWith('__') ? beyondBuiltIn(object, name, machine.site) : undefined);
   if (object instanceof Namespace) return name === '__dict__' ? object : object.find(name);
   if (object instanceof SuperProxy) return superAttribute(machine, object, name);
   if (object instanceof Choice) return choiceAttribute(machine, object, name);

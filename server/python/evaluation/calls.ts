@@ -24,7 +24,7 @@ export function callExpression(machine: Machine, node: Extract<Expr, { kind: 'ca
   }
   const callee = evaluate(machine, node.callee, env);
   const args = evaluateArguments(machine, node.args, env);
-  const site = spanOf(node);
+  const site = machine.entry ?? spanOf(node);
   machine.site = site;
   return callValue(machine, callee, args, site, node);
 }
@@ -124,7 +124,9 @@ export function callFunction(machine: Machine, fn: PyFunction, args: Arguments, 
     const again = machine.running.some((call) => call.fn.definition === fn.definition && call.fn.closure === fn.closure && goesRound(call.bound, bound));
     if (again) return machine.unknown(`${fn.name} calls itself with something that is not known`, site);
     machine.running.push({ fn, bound });
-    try { return runBody(machine, fn, args, env, bound, site); } finally { machine.running.pop(); }
+    const { entry } = machine;
+    machine.entry = fn.closure.module.builtIn ? entry ?? site : null;
+    try { return runBody(machine, fn, args, env, bound, site); } finally { machine.running.pop(); machine.entry = entry; }
   });
 }
 /** The same call inside itself, of something unknown: nothing more is learned by following it. */

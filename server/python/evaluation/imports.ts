@@ -67,6 +67,7 @@ function importMember(machine: Machine, packageName: string, member: string, mod
     if (value !== undefined) return value;
     const sub = machine.finder.find(packageName === '' ? member : `${packageName}.${member}`, from ?? module);
     if (sub) return sub;
+    if (module.builtIn) return beyondBuiltIn(module, member, span);
     if (machine.catches('ImportError')) throw new PyRaise('ImportError', `cannot import ${member} from ${packageName}`, span);
     return machine.unknown(`${packageName} does not define ${member}`, span);
   }
@@ -78,6 +79,13 @@ function importMember(machine: Machine, packageName: string, member: string, mod
   if (sub) return sub;
   return external(machine, packageName, member, span);
 }
+
+/** A member of a package that is built in only in part: as if nothing of it were here. */
+export const beyondBuiltIn = (module: ModuleScope, member: string, span: SourceSpan | undefined): Value => thirdPartyMember(module.name, member) ?? externalValue(module.name, member, span);
+
+/** `torchvision.ops.SqueezeExcitation`: a dotted name of a package that is not here, one name further. */
+export const foreignMember = ({ package: home, name }: { readonly package: string; readonly name: string }, member: string, span: SourceSpan | undefined): Value =>
+  thirdPartyMember(name ? `${home}.${name}` : home, member) ?? externalValue(home, name ? `${name}.${member}` : member, span);
 
 /** Packages of faster layers with the names of PyTorch's own: code that can do without them is read as if they were not there. */
 const FASTER_EQUALS = new Set(['apex']);

@@ -71,6 +71,8 @@ export class Machine {
   loopDepth = 0;
   /** Functions being run, innermost last, with what their parameters were bound to. */
   readonly running: { readonly fn: PyFunction; readonly bound: ReadonlyMap<string, Value> }[] = [];
+  /** The user's call that led into source of a built-in package: what is made there is said to be made by it. */
+  entry: SourceSpan | null = null;
   /** Exception names that a running `try` would catch. */
   handlers: string[][] = [];
   /** The statement or call that runs: where a library function's result is said to come from. */

@@ -43,7 +43,8 @@ export class ModuleScope {
   private readonly said = new Map<number, { readonly notes: Machine['notes']; readonly assumptions: Machine['assumptions'] }>();
   private readonly stars: { index: number; module: ModuleScope }[] = [];
 
-  constructor(readonly name: string, readonly file: string, readonly isPackage: boolean, readonly chunks: readonly Chunk[]) {
+  /** `builtIn`: of a package whose source is part of this program, which holds only what is most used of it. */
+  constructor(readonly name: string, readonly file: string, readonly isPackage: boolean, readonly chunks: readonly Chunk[], readonly builtIn = false) {
     this.states = chunks.map(() => 'waiting');
     chunks.forEach((chunk, index) => {
       for (const bound of chunk.names) {

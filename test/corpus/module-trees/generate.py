@@ -9,6 +9,7 @@ Each case folder has an expected.json whose other keys are written by hand:
   byHand      true: part of the tree is unknown from source, so nothing is generated
 Parameters are [name, shape] in state_dict order; `tied` maps a name to the earlier name of the same tensor.
 Made with PyTorch 1.13.0. Third-party packages that snippets import are stood in for by the modules in _stubs/.
+torchvision-backbone was made with torchvision 0.14 itself.
 """
 import importlib
 import json
