@@ -8,10 +8,15 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { weightLayout } from '../kernels/formats/blocks';
 import { parseFormat } from '../kernels/formats/registry';
-import { gptq } from '../kernels/methods/ptq/gptq';
+import { errorFeedback, startGrid } from '../kernels/methods/ptq/gptq';
+import { blockScaledOnly } from '../kernels/methods/ptq/grid';
+import { importanceOf, layerProblem, leastLoss } from '../kernels/methods/ptq/layer-problem';
+import { factorInPlace } from '../kernels/numerics/cholesky';
 import { Random } from '../kernels/numerics/random';
 import { MomentModel, MomentSums } from '../kernels/run/moments';
+import { Multiplier } from '../kernels/run/multiply';
 import { report, type BenchResult } from './results';
+import { benchForwards } from './torch-forward';
 
 const run = promisify(execFile);
 const root = process.env.BITLENS_ROOT!;
@@ -36,62 +41,46 @@ async function benchScan(): Promise<BenchResult[]> {
   ];
 }
 
+/** Seconds of a piece of work, and what it gave. */
+async function timed<T>(work: () => T | Promise<T>): Promise<[seconds: number, result: T]> {
+  const started = performance.now();
+  const result = await work();
+  return [(performance.now() - started) / 1000, result];
+}
+
+/** GPTQ part by part, as gptq.ts puts them together; the factorization is done once more by itself, to tell it from the rounding. */
 async function benchGptq(): Promise<BenchResult[]> {
   const [size, rows] = [2048, 4096];
   const random = new Random(1);
   const weights = Float32Array.from({ length: size * size }, () => 0.02 * random.normal());
   const inputs = Float32Array.from({ length: rows * size }, () => random.normal());
   const layout = weightLayout([size, size], 0);
-  const site = { tensor: 'w', kind: 'linear' as const, node: { op: 'MatMul', inputs: ['x', 'w'], outputs: ['y'], module: '' }, at: 0, input: 'x', output: 'y' };
-  let started = performance.now();
-  const model = new MomentModel(site, [size, size], size, 2);
-  const sums = new MomentSums(layout, 1);
-  for (let at = 0; at < rows; at += 1024) sums.add(await model.sums({ type: 'F32', shape: [1024, size], data: inputs.subarray(at * size, (at + 1024) * size) }));
-  await model.close();
-  const seen = sums.inputs()!;
-  const gathering = (performance.now() - started) / 1000;
-  started = performance.now();
-  await gptq.run(weights, layout, parseFormat('int4-sym-g128'), {}, seen);
-  const method = (performance.now() - started) / 1000;
+  const format = blockScaledOnly(parseFormat('int4-sym-g128'), 'gptq');
+  const [gathering, seen] = await timed(async () => {
+    const site = { tensor: 'w', kind: 'linear' as const, node: { op: 'MatMul', inputs: ['x', 'w'], outputs: ['y'], module: '' }, at: 0, input: 'x', output: 'y' };
+    const model = new MomentModel(site, [size, size], size, 2);
+    const sums = new MomentSums(layout, 1);
+    for (let at = 0; at < rows; at += 1024) sums.add(await model.sums({ type: 'F32', shape: [1024, size], data: inputs.subarray(at * size, (at + 1024) * size) }));
+    await model.close();
+    return sums.inputs()!;
+  });
+  const problem = layerProblem(weights, layout, seen, 'gptq');
+  const [scaling, grid] = await timed(() => startGrid(problem, format, 'importance'));
+  const moment = seen.groups[0]!.moment.slice();
+  const damping = (0.01 * importanceOf(moment, size).reduce((sum, energy) => sum + energy, 0)) / size;
+  const [factoring] = await timed(() => Multiplier.with((multiply) => factorInPlace(moment, size, damping, multiply)));
+  const [feedback, rounded] = await timed(() => errorFeedback(problem, grid, { refit: null, actOrder: true, damping: 0.01 }));
+  const [judging] = await timed(() => leastLoss(problem, format, [grid.encode(rounded), format.encode(weights, layout, 'absmax')]));
+  const total = gathering + scaling + feedback + judging;
+  const share = (name: string, part: number): BenchResult => ({ name: `  ${name}`, value: (100 * part) / total, unit: '%' });
   return [
-    { name: 'GPTQ of one 2048 x 2048 layer, 4,096 calibration rows', value: gathering + method, unit: 's', goal: { below: 8 } },
-    { name: '  share of gathering moments', value: (100 * gathering) / (gathering + method), unit: '%' },
-    { name: '  share of the method (Cholesky factor, rounding column after column)', value: (100 * method) / (gathering + method), unit: '%' },
+    { name: 'GPTQ of one 2048 x 2048 layer, 4,096 calibration rows', value: total, unit: 's', goal: { below: 8 } },
+    share('share of gathering moments', gathering),
+    share('share of finding scales, weighted by the energy of the inputs', scaling),
+    share('share of the Cholesky factor', factoring),
+    share('share of rounding column after column, errors fed forward', feedback - factoring),
+    share('share of encoding and of holding the result to round-to-nearest', judging),
   ];
 }
 
-const TORCH = `
-import json, sys, time, numpy as np, torch
-sys.path.insert(0, sys.argv[1])
-from model import ResNet20
-torch.set_num_threads(2)
-net = ResNet20(); state = torch.load(sys.argv[2], map_location='cpu', weights_only=False)['state_dict']
-net.load_state_dict({k.removeprefix('module.'): v for k, v in state.items()}); net.eval()
-x = torch.from_numpy(np.load(sys.argv[3])).permute(0, 3, 1, 2).float() / 255
-x = (x - torch.tensor([.485, .456, .406]).view(1, 3, 1, 1)) / torch.tensor([.229, .224, .225]).view(1, 3, 1, 1)
-best = 1e9
-with torch.inference_mode():
-    for _ in range(3):
-        started = time.perf_counter()
-        for i in range(0, len(x), 128): net(x[i:i + 128])
-        best = min(best, time.perf_counter() - started)
-print(json.dumps(best))
-`;
-
-async function benchTorch(): Promise<BenchResult[]> {
-  const python = process.env.BITLENS_PYTHON ?? 'python3';
-  try {
-    const { stdout } = await run(python, ['-c', TORCH, path.join(root, 'examples/resnet20'), path.join(data, 'resnet20/resnet20-12fca82f.th'), path.join(data, 'cifar10/test_images.npy')]);
-    const torch = JSON.parse(stdout.trim().split('\n').at(-1)!) as number;
-    const own = Math.min(await seconds('evaluate', ...resnet), await seconds('evaluate', ...resnet));
-    return [
-      { name: 'ResNet-20, forward of 2,000 images: PyTorch, preprocessing not counted', value: torch, unit: 's' },
-      { name: '  ours, with reading, preprocessing and judging', value: own, unit: 's' },
-      { name: '  PyTorch over ours', value: torch / own, unit: 'times', goal: { atLeast: 1 } },
-    ];
-  } catch {
-    return [{ name: `forward beside PyTorch: skipped, ${python} has no PyTorch or the data is not there (BITLENS_PYTHON names another)`, value: null, unit: '' }];
-  }
-}
-
-report(async () => [...await benchGptq(), ...await benchScan(), ...await benchTorch()]);
+report(async () => [...await benchGptq(), ...await benchScan(), ...await benchForwards(root, data)]);
