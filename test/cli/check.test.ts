@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
+import { Ajv } from 'ajv';
+import { repositoryRoot } from '../support/data';
 import { bitlens, folder, json, MODEL, project, WEIGHTS, writeWeights } from './run';
 
 interface CheckDocument {
@@ -66,7 +68,15 @@ interface Sarif {
   }[];
 }
 
-test('SARIF 2.1.0: rules, results, places relative to the folder, suppressions marked', async (t) => {
+/** What the JSON schema of SARIF 2.1.0 finds wrong. */
+function sarifViolations(log: object): string[] {
+  const { $schema: _, id: __, ...schema } = JSON.parse(readFileSync(path.join(repositoryRoot, 'node_modules/@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.json'), 'utf8')) as Record<string, unknown>;
+  // Written for draft 4 of JSON Schema, and using nothing that later drafts read otherwise.
+  const validate = new Ajv({ strict: false, allErrors: true, validateFormats: false, unicodeRegExp: false }).compile(schema);
+  return validate(log) ? [] : (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath}: ${message}`);
+}
+
+test('SARIF 2.1.0: valid by its schema; rules, results, places relative to the folder, suppressions marked', async (t) => {
   const { root, weights } = project(t);
   mkdirSync(path.join(root, 'with space'));
   const model = path.join(root, 'with space', 'modèle.py');
@@ -74,6 +84,8 @@ test('SARIF 2.1.0: rules, results, places relative to the folder, suppressions m
   const outcome = await bitlens(['check', model, '--checkpoint', weights, ...lossy, '--sarif'], { cwd: root });
   assert.equal(outcome.code, 0, outcome.stderr);
   const log = json<Sarif>(outcome);
+  assert.deepEqual(sarifViolations(log), []);
+  assert.notDeepEqual(sarifViolations({ ...log, runs: [{ ...log.runs[0], results: [{ level: 'grave' }] }] }), [], 'the schema is in force');
   assert.equal(log.version, '2.1.0');
   assert.match(log.$schema, /sarif-2\.1\.0/);
   const [run] = log.runs;
