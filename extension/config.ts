@@ -32,6 +32,8 @@ export function readSettings(resource?: vscode.Uri): Settings {
   };
   const formats = section.get<unknown>('formats');
   const named = Array.isArray(formats) ? formats.filter((id): id is string => typeof id === 'string' && id.trim() !== '').map((id) => id.trim()) : [];
+  const given = section.get<unknown>('executionProviders');
+  const providers = Array.isArray(given) ? given.filter((name): name is string => typeof name === 'string' && name.trim() !== '').map((name) => name.trim()) : [];
   const rules = section.get<unknown>('rules');
   return {
     checkpoint: absolute(text('checkpoint', DEFAULT_SETTINGS.checkpoint), resource),
@@ -45,6 +47,7 @@ export function readSettings(resource?: vscode.Uri): Settings {
     codeLens: boolean('codeLens', DEFAULT_SETTINGS.codeLens),
     threads: Math.floor(number('threads', DEFAULT_SETTINGS.threads, 0)),
     memoryMb: Math.floor(number('memoryMb', DEFAULT_SETTINGS.memoryMb, 128)),
+    executionProviders: providers.length > 0 ? providers : DEFAULT_SETTINGS.executionProviders,
   };
 }
 

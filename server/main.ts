@@ -42,7 +42,7 @@ function main(): void {
       await initParser();
       return new TracedWorkspace({ readFile: readSource, roots });
     },
-    kernel: ({ settings, log, onState }) => new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log, onState: (state) => onState(KERNEL_STATES[state]) }),
+    kernel: ({ settings, log, onState }) => new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, executionProviders: settings.executionProviders, log, onState: (state) => onState(KERNEL_STATES[state]) }),
   });
 }
 

@@ -399,6 +399,8 @@ export interface Settings {
   readonly codeLens: boolean;
   readonly threads: number;
   readonly memoryMb: number;
+  /** What models run on, the most wanted first: names of onnxruntime's execution providers. */
+  readonly executionProviders: readonly string[];
 }
 export const DEFAULT_SETTINGS: Settings = {
   checkpoint: '',
@@ -412,4 +414,5 @@ export const DEFAULT_SETTINGS: Settings = {
   codeLens: true,
   threads: 0,
   memoryMb: 2048,
+  executionProviders: ['cpu'],
 };

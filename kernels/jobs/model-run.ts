@@ -3,6 +3,7 @@ import { CheckpointError } from '../checkpoint';
 import type { Dataset } from '../data/data';
 import type { GraphValue } from '../graph/graph';
 import { Feed, firstSamples, mainOutput } from '../run/feed';
+import { executionProviders, ranOn } from '../run/execution-providers';
 import { PreparedModel } from '../run/prepared-model';
 import { openData } from '../synthetic/open-data';
 import { JobCancelled, JobError, type JobContext, type ModelRun, type UsedData } from './job';
@@ -42,4 +43,4 @@ export async function withInputErrors<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** What figures on a dataset rest on. */
-export const usedData = ({ title, synthetic }: Dataset): UsedData => ({ data: title, ...(synthetic ? { synthetic } : {}) });
+export const usedData = ({ title, synthetic }: Dataset): UsedData => ({ data: `${title}${ranOn(executionProviders())}`, ...(synthetic ? { synthetic } : {}) });

@@ -19,6 +19,7 @@ export interface RuntimeSession {
 }
 export interface Runtime {
   readonly InferenceSession: { create(model: Uint8Array | string, options?: object): Promise<RuntimeSession> };
+  listSupportedBackends(): readonly { readonly name: string; readonly bundled: boolean }[];
   readonly Tensor: new (type: string, data: unknown, dims: readonly number[]) => RuntimeTensor;
 }
 

@@ -3,6 +3,7 @@ import { movingValues } from '../graph/cut';
 import type { Graph } from '../graph/graph';
 import type { OnnxType } from '../graph/onnx-types';
 import { encodeOnnx, type OnnxModel } from '../graph/write-onnx';
+import { executionProviders, isProcessorOnly, refuseAbsent } from './execution-providers';
 import { loadRuntime, type RuntimeSession } from './onnx-runtime';
 
 export type ArrayData = Float32Array | Float64Array | BigInt64Array | Int32Array | Int16Array | Int8Array | Uint8Array | Uint16Array;
@@ -40,7 +41,9 @@ async function start(model: Pick<OnnxModel, 'nodes' | 'inputs' | 'outputs'>, byt
   // and its extended optimizations are left out, which crash where such values are outputs beside others (1.30).
   const moving = movingValues(model);
   const folded = new Set(model.outputs.flatMap(({ name }) => (moving.has(name) ? [] : [name])));
-  const session: RuntimeSession = await runtime.InferenceSession.create(bytes, { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: arena, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model: ${error instanceof Error ? error.message : String(error)}`); });
+  const providers = executionProviders();
+  if (!isProcessorOnly(providers)) refuseAbsent(providers, runtime.listSupportedBackends().map(({ name }) => name));
+  const session: RuntimeSession = await runtime.InferenceSession.create(bytes, { ...(isProcessorOnly(providers) ? {} : { executionProviders: providers }), intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: arena, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model${isProcessorOnly(providers) ? '' : `, or could not start ${providers.join(', ')}, which needs the drivers and libraries of that device`}: ${error instanceof Error ? error.message : String(error)}`); });
   return {
     async run(inputs) {
       const feeds = Object.fromEntries([...inputs].map(([name, { type, shape, data }]) => [name, new runtime.Tensor(RUNTIME_NAMES[type] ?? type, data, shape)]));

@@ -40,7 +40,7 @@ export function createAnalysis({ settings, roots, log }: CreateOptions): Analysi
     trace: async (request) => { await parser(); return python.trace(request); },
     knownTrace: (request) => python.knownTrace(request),
   };
-  const kernel = new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, log });
+  const kernel = new Kernel({ threads: settings.threads, memoryMb: settings.memoryMb, executionProviders: settings.executionProviders, log });
   const service = new AnalysisService({ kernel, python: port, openCheckpoint, runRules, host: { roots }, settings, log, caller: 'on the command line' });
   return { service, dispose: async () => { await kernel.dispose(); python.dispose(); } };
 }

@@ -69,6 +69,7 @@ export const COMMON: readonly Flag[] = [
   { name: 'quiet', short: 'q', help: 'no progress and no notes' },
   { name: 'threads', value: 'N', help: 'worker threads (0: one per core)' },
   { name: 'memory', value: 'MB', help: 'memory the kernel process may use (2048)' },
+  { name: 'execution-providers', value: 'LIST', help: 'what models run on, of what the platform\'s onnxruntime has: cpu, cuda, webgpu, dml, coreml… (cpu)' },
   { name: 'help', short: 'h', help: 'show this help' },
 ];
 

@@ -59,8 +59,9 @@ function contextOf({ createAnalysis }: CommandLine, args: Arguments, signal: Abo
     service: (settings = {}) => {
       const threads = args.number('threads', 0);
       const memoryMb = args.number('memory', 128);
+      const providers = (args.text('execution-providers') ?? '').split(',').map((name) => name.trim()).filter((name) => name !== '');
       analysis ??= createAnalysis({
-        settings: { ...DEFAULT_SETTINGS, ...(threads === undefined ? {} : { threads }), ...(memoryMb === undefined ? {} : { memoryMb }), ...settings },
+        settings: { ...DEFAULT_SETTINGS, ...(threads === undefined ? {} : { threads }), ...(memoryMb === undefined ? {} : { memoryMb }), ...(providers.length > 0 ? { executionProviders: providers } : {}), ...settings },
         roots: projectRoots, log: (text) => { if (process.env.BITLENS_DEBUG) note(text); },
       });
       open(analysis);

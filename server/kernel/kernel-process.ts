@@ -28,6 +28,7 @@ export interface ProcessOptions {
   readonly entry: string;
   readonly threads: number;
   readonly memoryMb: number;
+  readonly executionProviders?: readonly string[];
   readonly timing: Timing;
   readonly log: (line: string) => void;
 }
@@ -50,7 +51,7 @@ export class KernelProcess {
     const { entry, memoryMb } = options;
     const child = this.child = spawn(process.execPath, kernelArguments(entry, memoryMb), {
       stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-      env: kernelEnvironment(process.env),
+      env: kernelEnvironment(process.env, options.executionProviders),
       // A group of its own, so that ending it ends whatever it started. It goes with us all the same: it watches its stdin.
       detached: process.platform !== 'win32',
       windowsHide: true,

@@ -14,6 +14,8 @@ export interface KernelOptions {
   readonly threads?: number;
   /** `bitlens.memoryMb`; never more than half of the machine's memory is used. */
   readonly memoryMb?: number;
+  /** `bitlens.executionProviders`: what models run on, the most wanted first. */
+  readonly executionProviders?: readonly string[];
   readonly log?: (line: string) => void;
   readonly onState?: (state: KernelState) => void;
   /** Tests: another program in the kernel's place, shorter waits, time and chance under control. */
@@ -59,6 +61,7 @@ export class Kernel {
       entry: options.entry ?? assetPath('kernel.js'),
       threads: threadCount(options.threads),
       memoryMb: memoryLimitMb(options.memoryMb),
+      ...(options.executionProviders ? { executionProviders: options.executionProviders } : {}),
       timing: { ...defaultTiming, ...options.timing },
       log: options.log ?? (() => undefined),
     }, options.clock ?? realClock, options.random ?? Math.random, options.onState ?? (() => undefined));

@@ -1,11 +1,13 @@
 /** How the kernel is started: program, arguments, environment. */
 import os from 'node:os';
+import { DEFAULT_PROVIDERS, PROVIDERS_VARIABLE } from '../../kernels/run/execution-providers';
 
 /** Variables the kernel gets. Everything else stays out: tokens, proxies, and NODE_OPTIONS, which could load code into it. */
 const PASSED = new Set(['PATH', 'HOME', 'USERPROFILE', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LANGUAGE', 'TZ', 'LD_LIBRARY_PATH', 'SYSTEMROOT', 'WINDIR', 'SYSTEMDRIVE', 'NUMBER_OF_PROCESSORS']);
 
-export function kernelEnvironment(from: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = {};
+/** @param executionProviders what models run on, the most wanted first */
+export function kernelEnvironment(from: NodeJS.ProcessEnv, executionProviders: readonly string[] = DEFAULT_PROVIDERS): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = { [PROVIDERS_VARIABLE]: executionProviders.join(',') };
   for (const [name, value] of Object.entries(from)) {
     const upper = name.toUpperCase();
     if (PASSED.has(upper) || upper.startsWith('LC_')) environment[name] = value;

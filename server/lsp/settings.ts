@@ -15,6 +15,7 @@ export function normalizeSettings(raw: unknown): Settings {
   };
   const boolean = (key: keyof Settings, fallback: boolean): boolean => (typeof given[key] === 'boolean' ? given[key] : fallback);
   const formats = Array.isArray(given.formats) ? given.formats.filter((id): id is string => typeof id === 'string' && id.trim() !== '').map((id) => id.trim()) : [];
+  const providers = Array.isArray(given.executionProviders) ? given.executionProviders.filter((name): name is string => typeof name === 'string' && name.trim() !== '').map((name) => name.trim()) : [];
   return {
     checkpoint: text('checkpoint', DEFAULT_SETTINGS.checkpoint),
     targetFormat: text('targetFormat', DEFAULT_SETTINGS.targetFormat) || DEFAULT_SETTINGS.targetFormat,
@@ -27,11 +28,12 @@ export function normalizeSettings(raw: unknown): Settings {
     codeLens: boolean('codeLens', DEFAULT_SETTINGS.codeLens),
     threads: Math.floor(number('threads', DEFAULT_SETTINGS.threads, 0)),
     memoryMb: Math.floor(number('memoryMb', DEFAULT_SETTINGS.memoryMb, 128)),
+    executionProviders: providers.length > 0 ? providers : DEFAULT_SETTINGS.executionProviders,
   };
 }
 
 /** The part of the settings that an analysis depends on: documents that agree on it share a service and its caches. */
 export function analysisKey(settings: Settings): string {
-  const { checkpoint, targetFormat, formats, minimumSqnrDb, kurtosis, channelRangeSpread, rules } = settings;
-  return JSON.stringify([checkpoint, targetFormat, formats, minimumSqnrDb, kurtosis, channelRangeSpread, Object.entries(rules).sort()]);
+  const { checkpoint, targetFormat, formats, minimumSqnrDb, kurtosis, channelRangeSpread, rules, executionProviders } = settings;
+  return JSON.stringify([checkpoint, targetFormat, formats, minimumSqnrDb, kurtosis, channelRangeSpread, Object.entries(rules).sort(), executionProviders]);
 }

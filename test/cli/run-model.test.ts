@@ -90,6 +90,15 @@ test('sensitivity: one layer at a time agrees with a trial of that layer alone',
   assert.ok(own.layers.every(({ formats }) => formats['int4-symr-channel']!.value > 0 && formats['int4-symr-channel']!.value < 0.2));
 });
 
+test('models run on the execution providers that are named, and only on those that are there', async () => {
+  const source = path.join(repositoryRoot, 'examples/shakespeare-gpt/model.py');
+  const run = (providers: string) => bitlens(['evaluate', source, '--samples', '1', '--execution-providers', providers]);
+  assert.equal((await run('cpu')).code, 0);
+  const absent = await run('abacus,cpu');
+  assert.equal(absent.code, 2);
+  assert.match(absent.stderr, /no execution provider "abacus"; it has cpu\b/);
+});
+
 test('what cannot be run says why, in one line', async (t) => {
   if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10') || !needsData(t, 'stories260k')) return;
   const model = resnet(t);
