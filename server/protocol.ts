@@ -257,7 +257,7 @@ export interface TrialSummary {
   readonly judged?: JudgedTrial;
 }
 
-/** Which data bitlens.json names for a model, as file names, and the metric that suits its task. */
+/** Which data bitlens.json names for a model, as file names (or that it is synthetic), and the metric that suits its task. */
 export interface NamedData { readonly task: string | null; readonly calibration: string | null; readonly evaluation: string | null; readonly metric: string }
 
 /** What a run over the data showed: findings carry the rest. */

@@ -1,12 +1,15 @@
 /** A graph with the weights of a checkpoint, parts of which can be run with some weights replaced. */
-import { openCheckpoint, TensorReader, type Checkpoint, type TensorInfo } from '../checkpoint';
-import type { Graph } from '../graph/graph';
+import { elementCount, openCheckpoint, TensorReader, type Checkpoint, type TensorInfo } from '../checkpoint';
+import type { Graph, GraphInitializer } from '../graph/graph';
 import { resolveGraph } from '../graph/resolve';
-import { wholeValues } from '../jobs/numbers';
+import { numberReader, wholeValues } from '../jobs/numbers';
 import { startFile, startModel, type NamedArray, type RunningModel } from './run-model';
 
 /** Bytes of a model that is handed over in memory. */
 const MOST_HANDED_OVER = 2 ** 30;
+
+/** Elements of an initializer that is written out in the graph. */
+const MOST_WRITTEN = 64;
 
 export class PreparedModel {
   private readonly byName: ReadonlyMap<string, TensorInfo>;
@@ -42,6 +45,24 @@ export class PreparedModel {
     const tensor = this.byName.get(name);
     if (!tensor) throw new Error(`the checkpoint has no tensor ${JSON.stringify(name)}`);
     return wholeValues(tensor, this.reader);
+  }
+
+  /**
+   * The graph with its small whole-number initializers (axes, steps, shapes) written out, as traced graphs have them: gradients ask what
+   * they are.
+   */
+  withNumbersWritten(): Graph {
+    const written = (each: GraphInitializer): GraphInitializer => {
+      const { data, type, shape } = each;
+      const tensor = 'checkpoint' in data ? this.byName.get(data.checkpoint) : undefined;
+      const count = elementCount(shape);
+      if (!tensor || (type !== 'I64' && type !== 'I32') || tensor.dtype !== type || count > MOST_WRITTEN) return each;
+      const numbers = new Float64Array(count);
+      numberReader(tensor, this.reader)(0, count, numbers);
+      // "To the end" is the largest number there is.
+      return { ...each, data: { values: Array.from(numbers, (value) => Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, value))) } };
+    };
+    return { ...this.graph, initializers: this.graph.initializers.map(written) };
   }
 
   /**

@@ -60,6 +60,7 @@ const titleOf = ({ what, distance }: Made): string => `synthetic data: ${what}${
 const kept = new Map<string, Made>();
 const MOST_KEPT = 4;
 async function madeOnce(key: string, model: PreparedModel, make: () => Promise<Made>): Promise<Made> {
+  if (model.changes.size > 0) return make();
   const name = createHash('sha256').update(key).update(JSON.stringify(model.graph)).digest('hex');
   const made = kept.get(name) ?? await make();
   kept.delete(name);

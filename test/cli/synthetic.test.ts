@@ -103,3 +103,35 @@ test('ResNet-20 without data: matched to its batch norms, GPTQ reaches what real
   const sized = await bitlens([...model, '--data', 'synthetic']);
   assert.match(sized.stderr, /how large a synthetic sample should be is not known: the model takes "x" of shape \[3, height, width\]\. Give height and width, with --crop H,W/);
 });
+
+test('ranges of activations on matched inputs are nearer to those on real pictures than on noise', async (t) => {
+  if (!needsData(t, 'resnet20') || !needsData(t, 'cifar10')) return;
+  interface Seen { values: { role: string; layer: string; statistics: { magnitude: { p999: number } } }[] }
+  const model = ['activations', path.join(repositoryRoot, 'examples/resnet20/model.py'), '--checkpoint', dataPath('resnet20/resnet20-12fca82f.th'), '--task', 'classification', '--samples', '32'];
+  const ranges = async (...words: string[]): Promise<number[]> => (await run<Seen>(...model, ...words)).values.filter(({ role }) => role === 'layer-input').map(({ statistics }) => Math.log(statistics.magnitude.p999));
+  const real = await ranges('--data', dataPath('cifar10/train_images.npy'), '--scale', String(1 / 255), '--mean', '0.485,0.456,0.406', '--std', '0.229,0.224,0.225', '--layout', 'NHWC');
+  const [matched, noise] = [await ranges('--data', 'synthetic', '--crop', '32,32'), await ranges('--data', 'synthetic:noise', '--crop', '32,32')];
+  const away = (from: readonly number[]): number => from.reduce((sum, range, i) => sum + Math.abs(range - real[i]!), 0) / real.length;
+  assert.equal(real.length, 20);
+  assert.ok(away(matched) < 0.5 * away(noise), `${away(matched)} and ${away(noise)}`);
+});
+
+test('an ONNX model is matched to its batch norms too, its batch free or fixed', async (t) => {
+  if (!needsData(t, 'resnet20')) return;
+  for (const batch of ['batch', '4']) {
+    const file = path.join(folder(t), 'model.onnx');
+    await run('trace', path.join(repositoryRoot, 'examples/resnet20/model.py'), '--checkpoint', dataPath('resnet20/resnet20-12fca82f.th'), '--input', `x=${batch},3,32,32`, '--onnx', file);
+    const { synthetic, samples } = await run<{ synthetic: Facts; samples: number }>('activations', file, '--task', 'classification', '--data', 'synthetic', '--samples', '6');
+    assert.deepEqual([synthetic.method, samples], ['zeroq', 6]);
+    assert.ok(synthetic.distance!.after < synthetic.distance!.before / 10, JSON.stringify(synthetic));
+  }
+});
+
+test('stories260k without data: GPTQ on texts that it wrote itself loses little more than on real ones, on random tokens much', async (t) => {
+  if (!needsData(t, 'stories260k')) return;
+  const words = ['trial', 'ptq', path.join(repositoryRoot, 'test/trace/stories/model.py'), '--checkpoint', dataPath('stories260k/model.safetensors'), '--task', 'language-model', '--data', dataPath('stories260k/tokens_eval.npy'), '--samples', '32',
+    '--format', 'int3-symr-g32', '--method', 'gptq', '--exclude', 'model.embed_tokens', '--calibration-samples', '16'];
+  const kl = async (calibration: string): Promise<number> => (await run<{ after: { kl: number } }>(...words, '--calibration', calibration)).after.kl;
+  const [written, drawn, real] = [await kl('synthetic'), await kl('synthetic:noise'), await kl(dataPath('stories260k/tokens_calibration.npy'))];
+  assert.ok(written < 1.25 * real && drawn > 1.6 * written, `${written}, ${drawn}, ${real}`);
+});

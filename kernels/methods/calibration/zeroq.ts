@@ -1,6 +1,7 @@
 import { Random } from '../../numerics/random';
 import { Feed } from '../../run/feed';
-import { batchNormsOf, distanceGraph } from '../../synthetic/batch-norm-distance';
+import { batchNormsOf, distanceGraph, type DistanceGraph } from '../../synthetic/batch-norm-distance';
+import type { PreparedModel } from '../../run/prepared-model';
 import { heldSamples } from '../../synthetic/held-samples';
 import { Adam } from '../ptq/adam';
 import type { Generator } from '../method';
@@ -35,7 +36,7 @@ export const zeroq: Generator = {
     const values = Float32Array.from({ length: count * per }, () => random.normal());
     const feed = new Feed(model.graph, heldSamples({ type: 'F32', shape, data: values }, 'noise', { method: zeroq.id, seed }));
     const together = typeof input.shape[0] === 'number' ? feed.batch : Math.max(LEAST_TOGETHER, Math.min(MOST_TOGETHER, Math.floor(BYTES_TOGETHER / (4 * per))));
-    const { graph, distance, gradient } = distanceGraph(model.graph, input.name);
+    const { graph, distance, gradient } = differentiated(model, input.name);
     const total = { before: 0, after: 0 };
     const running = await model.start(graph);
     try {
@@ -58,3 +59,13 @@ export const zeroq: Generator = {
     return { samples: { type: 'F32', shape, data: values }, what: 'noise matched to batch-norm statistics', distance: { before: total.before / count, after: total.after / count } };
   },
 };
+
+/** @throws Error naming the operator that has no gradient, and what needs none */
+function differentiated(model: PreparedModel, input: string): DistanceGraph {
+  try {
+    return distanceGraph(model.withNumbersWritten(), input);
+  } catch (error) {
+    if (!(error instanceof Error) || error.constructor !== Error) throw error;
+    throw new Error(`zeroq changes inputs by gradients, and this model has a part without: ${error.message}. synthetic:noise needs none`, { cause: error });
+  }
+}

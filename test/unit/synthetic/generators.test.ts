@@ -199,6 +199,24 @@ test('what a method cannot do is refused, with the reason', async (t) => {
   await assert.rejects(open(net, 'classification', 'noise', { shape: [4, 12, 12], whole: false }), /the model takes samples of shape \[3, height, width\]/);
 });
 
+test('zeroq: an operator without a gradient before a batch norm is named', async (t) => {
+  const source = `import torch.nn as nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(3, 4, batch_first=True)
+        self.bn = nn.BatchNorm1d(4)
+
+    def forward(self, x):
+        return self.bn(self.rnn(x)[0].transpose(1, 2))
+`;
+  const random = new Random(5);
+  const shapes: [string, number[]][] = [['rnn.weight_ih_l0', [16, 3]], ['rnn.weight_hh_l0', [16, 4]], ['rnn.bias_ih_l0', [16]], ['rnn.bias_hh_l0', [16]], ['bn.weight', [4]], ['bn.bias', [4]], ['bn.running_mean', [4]], ['bn.running_var', [4]]];
+  const model = await traced(t, source, 'Net', shapes.map(([name, shape]) => tensor(name, shape, () => random.uniform())));
+  await assert.rejects(openData({ synthetic: 'auto', sample: { shape: [6, 3], whole: false } }, model, 'features', inlineJobContext()), { message: 'zeroq changes inputs by gradients, and this model has a part without: no gradient is known of the operator LSTM (in module rnn). synthetic:noise needs none' });
+});
+
 test('auto takes what suits the model, and every dataset says what it is', async (t) => {
   const open = (model: PreparedModel, task: Task, sample: SampleShape = PICTURE) => openData({ synthetic: 'auto', sample, samples: 4, seed: 2 }, model, task, inlineJobContext());
   const matched = await open(await traced(t, NET, 'Net', netWeights()), 'classification');
