@@ -51,12 +51,20 @@ export function exponentOf(x: number): number {
   return ((wideHigh[1]! >>> 20) & 0x7ff) - 1023;
 }
 
+/** 2^n for a whole n: what `2 ** n` gives, which is a general power and takes longer than all else here. */
+function powerOfTwo(n: number): number {
+  if ((n | 0) !== n || n < -1022 || n > 1023) return 2 ** n;
+  wideHigh[0] = 0;
+  wideHigh[1] = (n + 1023) << 20;
+  return wide[0]!;
+}
+
 /** The nearest value of the type (ties to even), saturating at its largest finite value. NaN stays NaN. */
 export function roundToMinifloat(spec: MinifloatSpec, x: number): number {
   if (x === 0 || Number.isNaN(x)) return x;
   if (Math.abs(x) >= spec.maxFinite) return x < 0 ? -spec.maxFinite : spec.maxFinite;
   const exponent = Math.max(exponentOf(x), 1 - spec.bias);
-  const quantum = 2 ** (exponent - spec.mantissaBits);
+  const quantum = powerOfTwo(exponent - spec.mantissaBits);
   return roundHalfEven(x / quantum) * quantum;
 }
 
@@ -77,7 +85,7 @@ export function encodeMinifloat(spec: MinifloatSpec, x: number, saturate: boolea
   let magnitude = Math.abs(x);
   if (magnitude === 0) return specials === 'fnuz' ? 0 : sign;
   if (magnitude !== Infinity) {
-    const quantum = 2 ** (Math.max(exponentOf(magnitude), 1 - bias) - mantissaBits);
+    const quantum = powerOfTwo(Math.max(exponentOf(magnitude), 1 - bias) - mantissaBits);
     magnitude = roundHalfEven(magnitude / quantum) * quantum;
   }
   if (magnitude > spec.maxFinite) {
@@ -88,8 +96,8 @@ export function encodeMinifloat(spec: MinifloatSpec, x: number, saturate: boolea
   }
   if (magnitude === 0) return specials === 'fnuz' ? 0 : sign;
   const exponent = exponentOf(magnitude);
-  if (exponent < 1 - bias) return sign | (magnitude * 2 ** (mantissaBits + bias - 1));
-  return sign | ((exponent + bias) << mantissaBits) | ((magnitude * 2 ** -exponent - 1) * 2 ** mantissaBits);
+  if (exponent < 1 - bias) return sign | (magnitude * powerOfTwo(mantissaBits + bias - 1));
+  return sign | ((exponent + bias) << mantissaBits) | ((magnitude * powerOfTwo(-exponent) - 1) * powerOfTwo(mantissaBits));
 }
 
 /** The value of one code. */
@@ -104,8 +112,8 @@ export function decodeMinifloat(spec: MinifloatSpec, code: number): number {
   if (specials === 'fn' && (code & (signBit - 1)) === signBit - 1) return NaN;
   if (specials === 'ieee' && exponent === topExponent) return mantissa ? NaN : negative ? -Infinity : Infinity;
   const magnitude = exponent === 0
-    ? mantissa * 2 ** (1 - bias - mantissaBits)
-    : (1 + mantissa * 2 ** -mantissaBits) * 2 ** (exponent - bias);
+    ? mantissa * powerOfTwo(1 - bias - mantissaBits)
+    : (1 + mantissa * powerOfTwo(-mantissaBits)) * powerOfTwo(exponent - bias);
   return negative ? -magnitude : magnitude;
 }
 
