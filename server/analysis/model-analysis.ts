@@ -48,6 +48,8 @@ export interface ModelAnalysis {
   readonly checkpointReason?: string;
   /** Constructor arguments the root was built with, and where they come from; absent when it was built as it stands. */
   readonly rootArguments?: { readonly values: Readonly<Record<string, unknown>>; readonly from: string };
+  /** Arguments taken for their defaults (`n_head = 12`) though the checkpoint is of other sizes; absent when there are none. */
+  readonly untoldArguments?: readonly string[];
   /** What running the model with layers quantized has shown, the newest last; absent until it was run. */
   readonly sensitivities?: readonly SensitivityResult[];
   /** What values of the model look like on data; absent or null until they were looked at. */

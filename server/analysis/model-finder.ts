@@ -173,11 +173,12 @@ export class ModelFinder {
 }
 
 /** What the root was built with besides its defaults. */
-function rootArguments(chosen: ChosenRoot | null): Pick<ModelAnalysis, 'rootArguments'> {
+function rootArguments(chosen: ChosenRoot | null): Pick<ModelAnalysis, 'rootArguments' | 'untoldArguments'> {
+  const untold = chosen?.untold.length ? { untoldArguments: chosen.untold } : {};
   const { args = null, argsFrom = null, resized = null } = chosen?.attempt ?? {};
-  if (!args && !resized) return {};
+  if (!args && !resized) return untold;
   const from = [...(argsFrom === null ? [] : [argsFrom]), ...(resized ? ["the checkpoint's shapes"] : [])].join(' and ');
-  return { rootArguments: { values: { ...args, ...resized }, from } };
+  return { ...untold, rootArguments: { values: { ...args, ...resized }, from } };
 }
 
 function remember<T>(map: Map<string, T>, key: string, value: T): void {

@@ -13,7 +13,7 @@ const MAX_RESIZES = 16;
 const MAX_SINGLE = 6;
 
 /** Nobody gave it, as a whole or as a field of a configuration object. */
-const isOpen = (given: Readonly<Record<string, unknown>>, name: string): boolean => !Object.hasOwn(given, name) && fieldOf(given, name) === undefined;
+export const isOpen = (given: Readonly<Record<string, unknown>>, name: string): boolean => !Object.hasOwn(given, name) && fieldOf(given, name) === undefined;
 
 /**
  * A checkpoint of the same model built with other arguments: other classes in the head, another width or depth, a flag the

@@ -8,6 +8,7 @@ import type { RootChoice } from './model-analysis';
 import { argumentsOf } from './config-files';
 import { argumentsFrom, CONFIG_PARAMETER, namedArchitecture, tiesEmbeddings } from './model-values';
 import { fitArguments, loosen, resize } from './other-arguments';
+import { untoldArguments } from './untold';
 import { didYouMean, UserError } from './user-error';
 
 /** Candidates beyond this many are not tried: generated files can define thousands of classes. */
@@ -141,6 +142,8 @@ function innerClasses(attempts: readonly Attempt[], file: string): Set<string> {
 
 export interface ChosenRoot {
   readonly attempt: Attempt;
+  /** Arguments that are taken for their defaults though the checkpoint is of other sizes. */
+  readonly untold: readonly string[];
   readonly choice: RootChoice;
 }
 
@@ -157,7 +160,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
     const made = await attempt(query, builder, named ?? strayCandidate(query.file, only));
     if (!made || (!named && made.tree.root.kind === 'unknown')) throw noSuchClass(query.file, only, candidates);
     const fitted = await fitArguments(query, builder, await loosen(query, builder, made));
-    return { attempt: fitted, choice: choiceOf(fitted, `named ${query.namedBy ?? 'by the caller'}${fitText(fitted, query.checkpoint)}`, candidates) };
+    return { attempt: fitted, untold: await untoldArguments(query, builder, fitted), choice: choiceOf(fitted, `named ${query.namedBy ?? 'by the caller'}${fitText(fitted, query.checkpoint)}`, candidates) };
   }
   const attempts: Attempt[] = [];
   const settled = (made: Attempt): boolean => made.fit.score > 0 && made.fit.vague === 0 && fitsWholly(made) && made.link.matched === made.link.considered;
@@ -189,7 +192,7 @@ export async function chooseRoot(query: RootQuery, builder = new TreeBuilder(que
   }
   if (bound) ranked = [await fitArguments(query, builder, ranked[0]!), ...ranked.slice(1)];
   const winner = ranked[0]!;
-  return { attempt: winner, choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound, named), candidates) };
+  return { attempt: winner, untold: bound ? await untoldArguments(query, builder, winner) : [], choice: choiceOf(winner, reasonOf(ranked, inner, query.checkpoint, bound, named), candidates) };
 }
 
 /** A class that the file does not list as a candidate may still be buildable (imported into it, or not seen as a module). */

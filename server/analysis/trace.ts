@@ -5,6 +5,7 @@ import type { InputSpec } from '../trace/inputs';
 import type { TraceRequest, TraceResult } from '../trace/trace';
 import type { ModelAnalysis, RootChoice } from './model-analysis';
 import type { TracingPort } from './ports';
+import { untoldText } from './untold';
 import { UserError } from './user-error';
 
 export interface TraceOptions {
@@ -27,13 +28,18 @@ export function tensorsOf(link: LinkResult): Map<string, TensorInfo> {
 /** @throws UserError when there is no model to trace. */
 export async function traceAnalysis(python: TracingPort, analysis: ModelAnalysis, options: TraceOptions = {}): Promise<TraceResult> {
   if (!analysis.root) throw new UserError(`${analysis.source} defines no nn.Module that could be traced. TARGET is a file with one, or file.py:Class`);
-  return python.trace(requestFor(analysis, analysis.root, options));
+  return withUntold(analysis, await python.trace(requestFor(analysis, analysis.root, options)));
 }
 
 /** The trace of the model as it stands, when it was made before. Asks for no work. */
 export function knownTrace(python: TracingPort, analysis: ModelAnalysis): TraceResult | undefined {
-  return analysis.root && !analysis.graph ? python.knownTrace(requestFor(analysis, analysis.root, {})) : undefined;
+  const known = analysis.root && !analysis.graph ? python.knownTrace(requestFor(analysis, analysis.root, {})) : undefined;
+  return known && withUntold(analysis, known);
 }
+
+/** The trace, saying what the model was built with on trust. */
+const withUntold = ({ untoldArguments }: ModelAnalysis, traced: TraceResult): TraceResult =>
+  (untoldArguments ? { ...traced, assumptions: [...traced.assumptions, untoldText(untoldArguments)] } : traced);
 
 const requestFor = ({ source, link, checkpoint, rootArguments }: ModelAnalysis, root: RootChoice, { inputs, data }: TraceOptions): TraceRequest => ({
   file: source, root: root.name, args: rootArguments?.values ?? {},
