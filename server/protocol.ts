@@ -7,7 +7,10 @@
  */
 import type { SyntheticFacts } from '../kernels/data/data';
 import type { EvaluateResult, FormatError, FormatSweep, JobProgress, SensitivityResult, WeightStatistics } from '../kernels/jobs/job';
+import type { LayoutId } from '../kernels/jobs/layouts';
 import type { Recipe } from '../kernels/recipe/recipe';
+
+export { EXPORT_LAYOUTS, type LayoutId } from '../kernels/jobs/layouts';
 
 export type { EvaluateResult, FormatError, JobProgress, Recipe, SensitivityResult, WeightStatistics };
 
@@ -241,7 +244,8 @@ export interface TrialRequest extends ModelTarget {
   readonly activations?: string;
   readonly range?: string;
   readonly out?: string;
-  readonly layout?: 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
+  /** What suits the file when absent. */
+  readonly layout?: LayoutId;
 }
 export interface TrialSummary {
   readonly id: string;

@@ -1,7 +1,7 @@
 /** Bitlens: Run PTQ Trial. Quantizes every layer by a recipe, or by one format, and keeps the result in the Trials view. */
 import path from 'node:path';
 import * as vscode from 'vscode';
-import type { ModelTarget, Recipe, TrialRequest, TrialSummary } from '../../server/protocol';
+import { EXPORT_LAYOUTS, type ModelTarget, type Recipe, type TrialRequest, type TrialSummary } from '../../server/protocol';
 import type { Context } from '../context';
 import { Refusal } from '../errors';
 import { askWhereTo, folderOf, isOnnxModel, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
@@ -25,9 +25,10 @@ export async function runTrialCommand(context: Context, args: Arguments): Promis
   const method = textOf(args, 'method');
   const plan: Plan | undefined = given ? { recipe: given } : format ? { format, ...(method && { method }) } : await pickPlan(context, target);
   if (!plan) return undefined;
-  let destination: { out: string; layout: Layout } | undefined;
+  let destination: { out: string; layout?: Layout } | undefined;
   const out = textOf(args, 'out');
-  if (out) destination = { out, layout: args.layout === 'compressed-tensors' || args.layout === 'gptq' || args.layout === 'awq' ? args.layout : 'dequantized' };
+  const layout = EXPORT_LAYOUTS.find(({ id }) => id === args.layout)?.id;
+  if (out) destination = { out, ...(layout && { layout }) };
   else if (args.ask !== false) {
     const wanted = await askWhetherToExport();
     if (wanted === undefined) return undefined;
@@ -59,10 +60,11 @@ export async function runTrial(context: Context, request: TrialRequest): Promise
 export async function askExport(context: Context, target: ModelTarget, name: string): Promise<{ out: string; layout: Layout } | undefined> {
   const layout = await pickLayout(vscode.l10n.t('Export'));
   if (!layout) return undefined;
-  // An ONNX model can be written again with other weights.
-  const asModel = layout === 'dequantized' && isOnnxModel(vscode.Uri.parse(target.uri));
+  const files: readonly string[] = EXPORT_LAYOUTS.find(({ id }) => id === layout)!.files;
+  // The usual kind of file first: that of the model.
+  const asModel = files.includes('onnx') && (!files.includes('safetensors') || isOnnxModel(vscode.Uri.parse(target.uri)));
   const uri = await askWhereTo(vscode.l10n.t('Export Quantized Checkpoint'), vscode.Uri.joinPath(folderOf(target), asModel ? name.replace(/safetensors$/, 'onnx') : name),
-    { ...(asModel ? { ONNX: ['onnx'] } : {}), Safetensors: ['safetensors'] });
+    { ...(asModel ? { ONNX: ['onnx'] } : {}), ...(files.includes('safetensors') ? { Safetensors: ['safetensors'] } : {}), ...(!asModel && files.includes('onnx') ? { ONNX: ['onnx'] } : {}) });
   if (!uri) return undefined;
   const checkpoint = (await context.models.fetch(target)).checkpoint;
   if (checkpoint && path.resolve(checkpoint) === path.resolve(uri.fsPath)) {

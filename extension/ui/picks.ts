@@ -1,6 +1,6 @@
 /** Quick picks that several commands share. Each answers undefined when the user leaves it. */
 import * as vscode from 'vscode';
-import type { FormatError, LayerRow, MethodEntry, ModelTarget, ReportData } from '../../server/protocol';
+import { EXPORT_LAYOUTS, type FormatError, type LayerRow, type LayoutId, type MethodEntry, type ModelTarget, type ReportData } from '../../server/protocol';
 import type { Context } from '../context';
 import { isCancellation, messageOf, Refusal } from '../errors';
 import { formatBits, formatBytes, formatSqnr, oneLine } from './text';
@@ -110,15 +110,9 @@ export async function pickMeasuredMetric(context: Context, title: string): Promi
   return pick(title, vscode.l10n.t('What is measured'), metrics.map(({ id, title: description }) => ({ label: id, value: id, description })));
 }
 
-export type Layout = 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
+export type Layout = LayoutId;
 
 /** How an exported checkpoint stores its values. */
 export async function pickLayout(title: string): Promise<Layout | undefined> {
-  return pick<Layout>(title, vscode.l10n.t('How the values are stored'), [
-    { label: vscode.l10n.t('Dequantized'), value: 'dequantized', detail: vscode.l10n.t('Ordinary tensors of the stored dtype that hold the quantized values: loads wherever the original does.') },
-    { label: 'compressed-tensors', value: 'compressed-tensors', detail: vscode.l10n.t('Packed integers with their scales, for runtimes that read that layout. Integer formats only.') },
-    { label: 'GPTQ', value: 'gptq', detail: vscode.l10n.t('qweight, scales, qzeros and g_idx. One integer format of 2, 3, 4 or 8 bits for all linear layers.') },
-    { label: 'AWQ', value: 'awq', detail: vscode.l10n.t('qweight, scales and qzeros of the GEMM version. One 4-bit integer format for all linear layers.') },
-  ]);
+  return pick<Layout>(title, vscode.l10n.t('How the values are stored'), EXPORT_LAYOUTS.map(({ id, title: label, detail }) => ({ label, value: id, detail })));
 }
-

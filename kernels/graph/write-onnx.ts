@@ -2,6 +2,7 @@
  * Writes ONNX models (onnx.proto of ONNX 1.16 and later): nodes, and initializers of any type, inline or in a data file
  * beside the model. Large tensors are streamed; nothing but the graph itself is held in memory.
  */
+import { unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { AtomicFile, NODE_FILES, type FileOperations } from '../checkpoint/atomic-file';
 import { checkedBytes, checkedProduct } from '../checkpoint/checked';
@@ -32,6 +33,8 @@ export interface WriteOnnxOptions {
   readonly external?: boolean | 'auto';
   readonly signal?: AbortSignal;
   readonly files?: FileOperations;
+  /** Looks at the whole model, which is on the disk under a name of its own, its data file beside it, before it takes its place. When it throws there is neither. */
+  readonly prove?: (temporary: string) => Promise<void>;
 }
 
 export interface WrittenOnnx {
@@ -65,9 +68,21 @@ export async function writeOnnx(file: string, model: OnnxModel, options: WriteOn
   }
   const dataPath = `${file}.data`;
   const places = placesOf(model.initializers, sizes);
-  const data = await writePieces(dataPath, dataPieces(model.initializers, sizes, places), options);
-  const written = await writePieces(file, modelPieces(model, sizes, { location: path.basename(dataPath), places }), options);
-  return { ...written, data: { path: dataPath, ...data } };
+  const { prove, ...plain } = options;
+  const data = await writePieces(dataPath, dataPieces(model.initializers, sizes, places), plain);
+  try {
+    const written = await writePieces(file, modelPieces(model, sizes, { location: path.basename(dataPath), places }), options);
+    return { ...written, data: { path: dataPath, ...data } };
+  } catch (error) {
+    // What is named by no model is of no use; where nothing is proven, the caller sees to it.
+    if (prove) await unlink(dataPath).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Whether `auto` would put large tensors into a file beside the model. */
+export function needsDataFile(model: OnnxModel): boolean {
+  return totalSize(modelPieces(model, new Map(model.initializers.map((initializer) => [initializer.name, bytesOf(initializer)] as const)), null)) > PROTOBUF_LIMIT;
 }
 
 /**
@@ -93,11 +108,15 @@ async function handOver(pieces: readonly Piece[], sink: (chunk: Uint8Array) => v
   }
 }
 
-async function writePieces(target: string, pieces: readonly Piece[], { files = NODE_FILES, signal }: WriteOnnxOptions): Promise<{ bytes: number; sha256: string }> {
+async function writePieces(target: string, pieces: readonly Piece[], { files = NODE_FILES, signal, prove }: WriteOnnxOptions): Promise<{ bytes: number; sha256: string }> {
   const file = new AtomicFile(target, files);
   try {
     await handOver(pieces, (chunk) => file.write(chunk), signal);
     signal?.throwIfAborted();
+    if (prove) {
+      file.finish();
+      await prove(file.temporary);
+    }
     const sha256 = await file.commit();
     return { bytes: file.bytes, sha256 };
   } catch (error) {
@@ -160,11 +179,13 @@ function dataPieces(initializers: readonly OnnxInitializer[], sizes: ReadonlyMap
 
 // ---- messages, with the field numbers of onnx.proto ----
 
+/** Version 10 brought metadata of nodes and the types of 4 bits; later ones came with an operator set each. */
+const irVersion = (opset: number): number => (opset < 23 ? 10 : opset === 23 ? 11 : opset === 24 ? 12 : 13);
+
 function modelPieces(model: OnnxModel, sizes: ReadonlyMap<string, number>, external: External | null): Piece[] {
   const opsets = [['', model.opset] as const, ...Object.entries(model.domains ?? {})];
   return [
-    // Version 10 brought metadata of nodes and the types of 4 bits.
-    ...whole(1, 10), ...text(2, PRODUCER),
+    ...whole(1, irVersion(model.opset)), ...text(2, PRODUCER),
     ...nested(7, graphPieces(model, sizes, external)),
     ...opsets.flatMap(([domain, version]) => nested(8, [...text(1, domain), ...whole(2, version)])),
     ...(model.metadata ?? []).flatMap(([name, value]) => nested(14, pair(name, value))),

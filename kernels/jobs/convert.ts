@@ -6,6 +6,7 @@ import { kernelOps } from '../wasm/load';
 import { asJobError, refuseTarget, verify } from './export';
 import { copyEntry, type EntryContext } from './export-entries';
 import { JobError, type ConvertParams, type ConvertResult, type Job, type JobContext } from './job';
+import { layoutsOf } from './layouts';
 import { numberReader } from './numbers';
 import { convertToGguf } from './convert-gguf';
 import { convertToOnnx } from './convert-onnx';
@@ -30,7 +31,8 @@ async function convertQuantized(params: ConvertParams, context: JobContext): Pro
   const checkpoint = await openForJob(params.checkpoint);
   const format = formatForJob(params.format!);
   const layout = params.layout ?? 'dequantized';
-  if (layout === 'auto' || layout === 'qdq' || layout === 'matmulnbits') throw new JobError(`a safetensors file has no layout "${layout}"; use dequantized, compressed-tensors, gptq or awq`);
+  const known = layoutsOf('safetensors');
+  if (!known.includes(layout)) throw new JobError(`a safetensors file has no layout "${layout}"; it has ${known.join(', ')}`);
   const tensors = modelTensors(checkpoint);
   const weights = tensors.filter((tensor) => whyKept(tensor) === null);
   const floats = tensors.filter(({ dtype }) => FLOAT_DTYPES.has(dtype));

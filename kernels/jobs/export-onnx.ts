@@ -1,20 +1,19 @@
 /**
- * Export of a quantized ONNX model as an ONNX model: the file as it is, byte for byte, with the dequantized weights in place of the
+ * Export of a quantized ONNX model with ordinary values: the file as it is, byte for byte, with the dequantized weights in place of the
  * old ones. Files of values beside the model are copied along.
  */
-import { mkdirSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { elementCount, openCheckpoint, removeUnfinished, TensorReader, type Checkpoint, type SafetensorsEntry, type TensorInfo, type TensorLocation } from '../checkpoint';
 import { AtomicFile } from '../checkpoint/atomic-file';
 import { FileSource } from '../checkpoint/byte-source';
 import { DEFAULT_LIMITS } from '../checkpoint/limits';
-import { hasRuntime, loadRuntime } from '../run/onnx-runtime';
 import { kernelOps } from '../wasm/load';
-import { asJobError, refuseTarget } from './export';
+import { asJobError } from './export';
 import { dequantizedEntry, valuesEntry, type EntryContext } from './export-entries';
 import { JobError, type JobContext, type QuantizeParams, type QuantizeResult } from './job';
+import { refusal } from './onnx-refusal';
 import type { QuantizedWeight } from './quantize';
 import { filesOf, tensorsByName } from './weights';
 
@@ -23,18 +22,20 @@ type ExportResult = NonNullable<QuantizeResult['export']>;
 
 const COPY_BYTES = 4 * 2 ** 20;
 
-export const isOnnxTarget = ({ path: file }: ExportParams): boolean => file.toLowerCase().endsWith('.onnx');
-
-/** Refuses, before anything is measured, an export as ONNX that could not be written in the end. @throws JobError */
-export function refuseOnnxTarget(checkpoint: Checkpoint, params: ExportParams, tensors: Iterable<string>): void {
-  refuseTarget(checkpoint, params.path);
-  if (checkpoint.format !== 'onnx') throw new JobError(`${checkpoint.path} is no ONNX model, so that the result cannot be written as one; export safetensors, and make an ONNX model of it with "bitlens trace --onnx"`);
-  if (params.layout !== 'dequantized') throw new JobError(`an ONNX model is exported with dequantized weights; the layout ${params.layout} is for safetensors`);
+/** Why the weights of a file cannot be replaced by others of the same type in their places; null when they can. */
+export function patchProblem(checkpoint: Checkpoint, tensors: Iterable<string>): string | null {
   const byName = tensorsByName(checkpoint);
   for (const name of tensors) {
     const tensor = byName.get(name);
-    if (!tensor || tensor.encoding || !tensor.data || tensor.data.packed) throw new JobError(`${name} is not stored as plain values in ${path.basename(checkpoint.path)}, so that no others can stand in their place; export safetensors instead`);
+    if (!tensor || tensor.encoding || !tensor.data || tensor.data.packed) return `${name} is not stored as plain values in ${path.basename(checkpoint.path)}, so that no others can stand in their place`;
   }
+  return null;
+}
+
+/** Refuses, before anything is measured, a copy that could not be written in the end. @throws JobError */
+export function refusePatch(checkpoint: Checkpoint, params: ExportParams, tensors: Iterable<string>): void {
+  const problem = patchProblem(checkpoint, tensors);
+  if (problem !== null) throw new JobError(`${problem}; choose another layout, or export safetensors`);
   placesOf(checkpoint, path.resolve(params.path));
 }
 
@@ -66,8 +67,8 @@ function patchesOf(checkpoint: Checkpoint, quantized: readonly QuantizedWeight[]
  * @param changed values, in storage order, of other tensors that differ from the checkpoint's
  * @throws JobError when a file cannot be written or does not read back as it should.
  */
-export async function exportOnnx(checkpoint: Checkpoint, quantized: readonly QuantizedWeight[], params: ExportParams, context: JobContext, changed: ReadonlyMap<string, Float32Array> = new Map()): Promise<ExportResult> {
-  refuseOnnxTarget(checkpoint, params, [...quantized.map(({ task }) => task.tensor), ...changed.keys()]);
+export async function patchOnnx(checkpoint: Checkpoint, quantized: readonly QuantizedWeight[], params: ExportParams, context: JobContext, changed: ReadonlyMap<string, Float32Array> = new Map()): Promise<ExportResult> {
+  refusePatch(checkpoint, params, [...quantized.map(({ task }) => task.tensor), ...changed.keys()]);
   const target = path.resolve(params.path);
   const places = placesOf(checkpoint, target);
   const reader = TensorReader.open(filesOf(checkpoint));
@@ -154,19 +155,7 @@ async function verify(file: string, target: string, original: Checkpoint, patche
       });
     }
   } finally { reader.close(); }
-  if (!hasRuntime()) return;
   const refused = await refusal(file);
   // Types that onnxruntime does not run on a CPU (bfloat16) it refuses in the original as well.
   if (refused !== null && await refusal(original.path) === null) throw new JobError(`onnxruntime refuses ${target}: ${refused}`);
-}
-
-/** What onnxruntime says against a model; null when it loads it. */
-async function refusal(file: string): Promise<string | null> {
-  try {
-    const session = await loadRuntime().InferenceSession.create(file, { logSeverityLevel: 3, graphOptimizationLevel: 'basic' });
-    await session.release();
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }

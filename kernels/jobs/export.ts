@@ -126,7 +126,7 @@ function entriesOf(checkpoint: Checkpoint, weights: readonly QuantizedWeight[], 
     if (values) return [valuesEntry(name, tensor, values, context)];
     if (!weight) return [copyEntry(name, tensor, context)];
     if (weight.task.tensor !== tensor.name) notes.push(`${tensor.name} is tied to ${weight.task.tensor} and gets the same values`);
-    const { layout } = params;
+    const { layout = 'dequantized' } = params;
     if (layout === 'dequantized') return [dequantizedEntry(name, weight, context)];
     const columns = layout === 'gptq' || layout === 'awq' ? layout : null;
     const problem = columns ? columnProblem(columns, weight) : null;

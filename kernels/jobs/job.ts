@@ -2,6 +2,7 @@
 import type { ScaleRule } from '../formats/format';
 import type { DatasetSpec, SyntheticFacts, Task } from '../data/data';
 import type { Graph } from '../graph/graph';
+import type { LayoutId } from './layouts';
 import type { AllocateParams, AllocateResult, CostsParams, CostsResult } from './choices';
 import type { ActivationStatistics } from '../run/activation-statistics';
 import type { TaskFigures } from '../run/judge';
@@ -126,8 +127,8 @@ export interface QuantizeTask extends WeightSpec {
   /** A weight that cannot be quantized (no values, not a number, of integers) keeps what it stores, and the result says so; without it the job fails. */
   readonly orKeep?: boolean;
 }
-/** `dequantized`: ordinary tensors of the stored dtype; the others: packed integers with scales, as the readers of that name expect them. */
-export type ExportLayout = 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
+/** See layouts.ts. */
+export type ExportLayout = LayoutId;
 export interface QuantizeParams {
   readonly checkpoint: string;
   readonly tasks: readonly QuantizeTask[];
@@ -135,7 +136,10 @@ export interface QuantizeParams {
   /** When set, a checkpoint is written atomically, read back and compared value by value. */
   readonly export?: {
     readonly path: string;
-    readonly layout: ExportLayout;
+    /** What suits the file when absent. */
+    readonly layout?: ExportLayout;
+    /** Of an ONNX model whose weights do not lie in an ONNX file, or whose graph is not that file's. */
+    readonly graph?: Graph;
     readonly metadata?: readonly (readonly [string, string])[];
   };
 }
@@ -214,10 +218,12 @@ export interface ConvertParams {
   /** PTQ method; round-to-nearest when absent. GGUF types bring their own. */
   readonly method?: string;
   /** How safetensors and ONNX hold quantized weights. */
-  readonly layout?: ExportLayout | OnnxLayout;
+  readonly layout?: ExportLayout;
+  /** Of the model whose weights these are, for an ONNX model of a checkpoint that has none. */
+  readonly graph?: Graph;
+  /** Pairs for the metadata of that model. */
+  readonly metadata?: readonly (readonly [string, string])[];
 }
-/** How an ONNX model holds quantized weights: DequantizeLinear, MatMulNBits where it fits, or whichever fits (`auto`). */
-export type OnnxLayout = 'auto' | 'qdq' | 'matmulnbits';
 export interface ConvertedWeight {
   /** Name in the file that was written. */
   readonly tensor: string;

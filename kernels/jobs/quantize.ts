@@ -6,8 +6,8 @@ import type { TensorInfo } from '../checkpoint';
 import type { BlockScales, NumberFormat, Quantized, ScaleRule } from '../formats/format';
 import type { PtqMethod } from '../methods/method';
 import { formatError } from './format-error';
-import { exportCheckpoint, refuseTarget } from './export';
-import { exportOnnx, isOnnxTarget, refuseOnnxTarget } from './export-onnx';
+import { refuseTarget } from './export';
+import { exportQuantized, refuseExport } from './export-target';
 import { JobError, type Job, type JobContext, type QuantizeParams, type QuantizeResult, type QuantizeTask } from './job';
 import { measureWeights, type MeasuredWeight } from './measure';
 import { assertUnchanged } from './scan';
@@ -38,7 +38,6 @@ export const quantizeJob: Job<'quantize'> = {
     if (params.tasks.length === 0) throw new JobError('there is nothing to quantize: no layer was named');
     const checkpoint = await openForJob(params.checkpoint);
     if (params.export) refuseTarget(checkpoint, params.export.path);
-    if (params.export && isOnnxTarget(params.export)) refuseOnnxTarget(checkpoint, params.export, params.tasks.map(({ tensor }) => tensor));
     const byName = tensorsByName(checkpoint);
     const kept: { key: string; reason: string }[] = [];
     const resolved = params.tasks.flatMap((task): WholeTask[] => {
@@ -51,6 +50,7 @@ export const quantizeJob: Job<'quantize'> = {
       return [];
     });
     refuseContradictions(resolved);
+    if (params.export && resolved.length > 0) await refuseExport(checkpoint, params.export, resolved);
     const keepScales = params.export !== undefined;
     const all = await measureWeights(checkpoint, resolved.map(({ weight, format, method }) => ({ weight, formats: requestsOf(format, method, keepScales) })), context);
     const usable = resolved.map(({ task }, i) => {
@@ -74,7 +74,7 @@ export const quantizeJob: Job<'quantize'> = {
       return { key: task.key, tensor: task.tensor, format: format.id, method: method.id, before: error(0, 'absmax'), after: error(errors.length - 1, method.scaleRule) };
     });
     const totals = totalsOf(planned);
-    const exported = params.export && await (isOnnxTarget(params.export) ? exportOnnx : exportCheckpoint)(checkpoint, planned.map((each, i): QuantizedWeight => {
+    const exported = params.export && await exportQuantized(checkpoint, planned.map((each, i): QuantizedWeight => {
       const { task, weight, format, method } = each;
       return streams(method) ? { task, weight, format, scales: measured[i]!.scales.at(-1)!, rule: method.scaleRule } : wholeWeight(each, whole.get(each)!.quantized);
     }), params.export, context);

@@ -2,8 +2,7 @@
 import type { Quantized } from '../formats/format';
 import type { PreparedModel } from '../run/prepared-model';
 import { toMatrix, toStored } from '../run/weight-matrix';
-import { exportCheckpoint } from './export';
-import { exportOnnx, isOnnxTarget } from './export-onnx';
+import { exportQuantized } from './export-target';
 import { JobError, type QuantizeResult, type TrialParams } from './job';
 import { chosen, type Back, type TrialPlace } from './trial-steps';
 import { wholeWeight } from './whole-weight';
@@ -12,7 +11,8 @@ import { wholeWeight } from './whole-weight';
 export function refuseOperators({ export: target, transforms = [], activations }: TrialParams): void {
   const turning = transforms.map((choice) => chosen('transform', choice)).find(({ turnsInputs }) => turnsInputs);
   if (!target || !turning) return;
-  if (target.layout !== 'dequantized') throw new JobError(`${turning.id} turns what layers are applied to while the model runs, which the layout ${target.layout} does not say: its codes would be read as those of weights that are not turned. Export dequantized values, or leave ${turning.id} out`);
+  // Where the layout is left open, turned weights are written as ordinary values.
+  if (target.layout !== undefined && target.layout !== 'dequantized' && target.layout !== 'auto') throw new JobError(`${turning.id} turns what layers are applied to while the model runs, which the layout ${target.layout} does not say: its codes would be read as those of weights that are not turned. Export dequantized values, or leave ${turning.id} out`);
   if (activations) throw new JobError(`${turning.id} turns what layers are applied to while the model runs, and activations are rounded after that: weights alone cannot hold it. Leave out the export, the activations or ${turning.id}`);
 }
 
@@ -33,6 +33,6 @@ export async function exportTrial({ params, run, planned, context }: TrialPlace,
   }
   const weights = planned.filter(({ task }) => !back.has(task.tensor)).map((each) => wholeWeight(each, quantized.get(each.task.tensor)!));
   const target = params.export!;
-  const written = await (isOnnxTarget(target) ? exportOnnx : exportCheckpoint)(run.model.checkpoint, weights, target, context, changed);
+  const written = await exportQuantized(run.model.checkpoint, weights, target, context, changed);
   return rounded ? { ...written, notes: [...written.notes ?? [], 'activations are not rounded by what was written: whoever runs it does that'] } : written;
 }

@@ -6,7 +6,7 @@ import { Judging } from '../run/judging';
 import type { PreparedModel } from '../run/prepared-model';
 import { toMatrix, toStored } from '../run/weight-matrix';
 import { refuseTarget } from './export';
-import { isOnnxTarget, refuseOnnxTarget } from './export-onnx';
+import { refuseExport } from './export-target';
 import { JobError, type Job, type JobContext, type QuantizedLayer, type TrialParams, type TrialResult, type UsedData } from './job';
 import { usedData, withRun, type OpenRun } from './model-run';
 import { methodOfTask, refuseContradictions } from './quantize-plan';
@@ -29,7 +29,7 @@ export const trialJob: Job<'trial'> = {
     if (params.export) refuseTarget(run.model.checkpoint, params.export.path);
     refuseOperators(params);
     const { planned, kept } = plan(params, run);
-    if (params.export && isOnnxTarget(params.export)) refuseOnnxTarget(run.model.checkpoint, params.export, planned.map(({ task }) => task.tensor));
+    if (params.export) await refuseExport(run.model.checkpoint, params.export, planned);
     const rounding = planActivations(params);
     const figures = await withCalibration(params, run.model, context, needing(params, planned, rounding), async (calibration) => {
       const place = { params, run, calibration, context, planned };

@@ -32,6 +32,12 @@ export async function startModel(model: OnnxModel, threads = 0, { arena = false 
   return start(model, await encodeOnnx(model), threads, arena);
 }
 
+/**
+ * Products with weights of DequantizeLinear as they are defined: onnxruntime would round what is multiplied with them to 8 bits
+ * (its default is level 4).
+ */
+const FLOAT_PRODUCTS = { session: { qdq_matmulnbits_accuracy_level: '1' } };
+
 /** The same for a model that a file holds, which onnxruntime reads itself. */
 export const startFile = (graph: Graph, file: string, threads = 0): Promise<RunningModel> => start(graph, file, threads);
 
@@ -43,7 +49,7 @@ async function start(model: Pick<OnnxModel, 'nodes' | 'inputs' | 'outputs'>, byt
   const folded = new Set(model.outputs.flatMap(({ name }) => (moving.has(name) ? [] : [name])));
   const providers = executionProviders();
   if (!isProcessorOnly(providers)) refuseAbsent(providers, runtime.listSupportedBackends().map(({ name }) => name));
-  const session: RuntimeSession = await runtime.InferenceSession.create(bytes, { ...(isProcessorOnly(providers) ? {} : { executionProviders: providers }), intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: arena, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model${isProcessorOnly(providers) ? '' : `, or could not start ${providers.join(', ')}, which needs the drivers and libraries of that device`}: ${error instanceof Error ? error.message : String(error)}`); });
+  const session: RuntimeSession = await runtime.InferenceSession.create(bytes, { ...(isProcessorOnly(providers) ? {} : { executionProviders: providers }), intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 3, enableCpuMemArena: arena, extra: FLOAT_PRODUCTS, ...(folded.size > 0 ? { graphOptimizationLevel: 'basic' } : {}) }).catch((error: unknown) => { throw new Error(`onnxruntime refuses the model${isProcessorOnly(providers) ? '' : `, or could not start ${providers.join(', ')}, which needs the drivers and libraries of that device`}: ${error instanceof Error ? error.message : String(error)}`); });
   return {
     async run(inputs) {
       const feeds = Object.fromEntries([...inputs].map(([name, { type, shape, data }]) => [name, new runtime.Tensor(RUNTIME_NAMES[type] ?? type, data, shape)]));

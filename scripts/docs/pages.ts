@@ -1,6 +1,7 @@
 /** The pages that are generated from the registries. */
 import { SCALE_STORAGES } from '../../kernels/formats/scale';
 import { families, listedFormats } from '../../kernels/formats/registry';
+import { defaultLayout, EXPORT_LAYOUTS } from '../../kernels/jobs/layouts';
 import { methods } from '../../kernels/methods/registry';
 import { findingsPage } from '../../server/rules/docs';
 
@@ -25,6 +26,10 @@ function formatsPage(): string {
         .map((format) => `| \`${format.id}\` | ${cell(format.title)} | ${format.codeBits} | ${format.nominalBitsPerWeight.toFixed(2)} | ${rows(format.catalogue)} |`).join('\n'),
     ].join('\n\n')),
     'Bits per weight are given for a row of 4,096 weights; reports and recipes count each layer exactly.',
+    '## Layouts of exports',
+    'How a file stores quantized weights: `--layout` of `bitlens quantize` and `bitlens convert`, `--export-layout` of `bitlens trial`. '
+      + `Where none is named, safetensors files are written as \`${defaultLayout('safetensors')}\` and ONNX models as \`${defaultLayout('onnx')}\`.`,
+    '| layout | files | what is stored |\n|---|---|---|\n' + EXPORT_LAYOUTS.map(({ id, files, detail }) => `| \`${id}\` | ${files.join(', ')} | ${cell(detail)} |`).join('\n'),
   ].join('\n\n')}\n`;
 }
 

@@ -25,6 +25,9 @@ export type MeasurementState =
 
 /** Where the model is, for files that name it: its source, or the folder of a published model. */
 export const placeOf = ({ source, entry }: Pick<ModelAnalysis, 'source' | 'entry'>): string => entry?.folder ?? source;
+/** What a model that is written says of where it comes from. */
+export const originOf = (analysis: Pick<ModelAnalysis, 'source' | 'entry' | 'root' | 'checkpoint'>): readonly (readonly [string, string])[] =>
+  [['source', path.basename(placeOf(analysis))], ['class', analysis.root?.name ?? ''], ['checkpoint', path.basename(analysis.checkpoint?.path ?? '')]];
 /** Where its recipe is kept when nobody says otherwise: beside the source, or in the folder of a published model. */
 export function ownRecipe({ source, entry }: Pick<ModelAnalysis, 'source' | 'entry'>): string {
   const { dir, name } = path.parse(entry?.folder === undefined ? source : path.join(entry.folder, path.basename(entry.folder)));

@@ -14,7 +14,7 @@ import { requireData, trialData, type ModelData } from './model-data';
 import type { KernelPort, TracingPort, RunOptions } from './ports';
 import { RunCache, type RunResults } from './run-cache';
 import { withSampleShapes } from './synthetic-data';
-import { traceAnalysis } from './trace';
+import { graphBeside, traceAnalysis } from './trace';
 import { planTasks, runPlan, SEED, type TrialExport, type TrialPlan } from './trial';
 import { NO_STEPS, type TrialSteps } from './trial-steps';
 import { messageOf, UserError } from './user-error';
@@ -124,7 +124,7 @@ export class Running {
       ...run, tasks: planTasks(analysis, request.plan, request.export ?? null), seed: SEED, sequential: request.sequential,
       calibration: calibration ? { data: calibration, ...(request.calibrationSamples === undefined ? {} : { samples: request.calibrationSamples }) } : null,
       ...(transforms.length > 0 ? { transforms } : {}), ...(corrections.length > 0 ? { corrections } : {}), ...(rounded.length > 0 ? { activations: { layers: rounded, ...(range ? { range } : {}) } } : {}),
-      ...(request.export ? { export: request.export } : {}),
+      ...(request.export ? { export: { ...request.export, ...await graphBeside(this.python, analysis, request.export.path, run.graph) } } : {}),
     }, options);
   }
 
@@ -135,12 +135,13 @@ export class Running {
   async tryPlan(analysis: ModelAnalysis, plan: TrialPlan, data: ModelData | undefined, target: TrialExport | null, options: RunOptions, steps: TrialSteps = NO_STEPS): Promise<{ result: QuantizeResult | TrialResult; note: string | null }> {
     const changes = steps.transforms.length + steps.corrections.length > 0;
     if (!data && changes) throw new UserError('transforms and corrections change the model as a whole, which is judged by running it: name data, in bitlens.json or with "Bitlens: Name Data…"');
-    if (!data) return { result: await runPlan(this.kernel, analysis, plan, target, options), note: null };
+    const onWeights = async (): Promise<QuantizeResult> => runPlan(this.kernel, analysis, plan, target && { ...target, ...await graphBeside(this.python, analysis, target.path) }, options);
+    if (!data) return { result: await onWeights(), note: null };
     try {
       return { result: await this.trial(analysis, { ...trialData(data), plan, steps, sequential: true, ...(target ? { export: target } : {}) }, options), note: null };
     } catch (error) {
       if (!(error instanceof CannotRun) || changes || plan.layers.some(({ method }) => methodNamed(method).needs !== 'weights')) throw error;
-      return { result: await runPlan(this.kernel, analysis, plan, target, options), note: error.message };
+      return { result: await onWeights(), note: error.message };
     }
   }
 

@@ -7,6 +7,7 @@ import type { ScaleRule } from '../../kernels/formats/format';
 import { JobCancelled, type ConvertParams, type ConvertResult, type JobProgress, type OnnxResult, type WeightScan } from '../../kernels/jobs/job';
 import { elementCount, FLOAT_DTYPES, modelTensors, type Checkpoint } from '../../kernels/checkpoint/checkpoint';
 import { listedFormats } from '../../kernels/formats/registry';
+import type { LayoutId } from '../../kernels/jobs/layouts';
 import type { Recipe } from '../../kernels/recipe/recipe';
 import { weightLayers } from '../linking/link';
 import type { Layer } from '../linking/layer';
@@ -18,10 +19,11 @@ import { allocateModel, type AllocateOptions } from './allocate-model';
 import { CheckpointCache, identityOf } from './checkpoint-cache';
 import { couplingsNamed } from './coupling';
 import { diffCheckpoints } from './diff';
+import { modelFolder } from './families';
 import { checkpointSummary, openForUser, scannable, whyNotScanned } from './inspect';
 import { record } from './json-reader';
 import { MeasurementCache, specOf, weightEvidence } from './measurements';
-import { ownRecipe, placeOf, type MeasurementState, type ModelAnalysis } from './model-analysis';
+import { originOf, ownRecipe, placeOf, type MeasurementState, type ModelAnalysis } from './model-analysis';
 import type { ModelData } from './model-data';
 import { ModelFinder, type AnalyseOptions } from './model-finder';
 import type { AnalysisHost, KernelPort, OpenCheckpoint, RunOptions, RunRules, TracingPort } from './ports';
@@ -30,7 +32,7 @@ import { ruleSettingsOf, summaryOf } from './summary';
 import { Running } from './running';
 import { stepTitle, withSteps, type NamedSteps } from './trial-steps';
 import { judgedOf, planFormat, planRecipe, selectLayers, trialSummary, type TrialPlan } from './trial';
-import { knownTrace, traceAnalysis, type TraceOptions } from './trace';
+import { graphBeside, knownTrace, traceAnalysis, type TraceOptions } from './trace';
 import type { TraceResult } from '../trace/trace';
 import { messageOf, UserError } from './user-error';
 import { allocatorNamed, DEFAULT_FORMATS_MEASURED, DEFAULT_METHOD, isMeasuredMetric, methodNamed, metricNamed, recipeVocabulary, userFormats } from './vocabulary';
@@ -58,7 +60,7 @@ export interface TrialOptions {
   readonly layers?: readonly string[];
   readonly steps?: NamedSteps;
   readonly out?: string;
-  readonly layout?: 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
+  readonly layout?: LayoutId;
 }
 export interface CheckpointScan {
   readonly formats: readonly string[];
@@ -188,8 +190,7 @@ export class AnalysisService {
    */
   writeOnnx(analysis: ModelAnalysis, traced: TraceResult, out: string, options: RunOptions = {}): Promise<OnnxResult> {
     if (!analysis.checkpoint) throw new UserError('an ONNX model needs weights: name a checkpoint with --checkpoint');
-    const metadata = [['source', path.basename(placeOf(analysis))], ['class', analysis.root?.name ?? ''], ['checkpoint', path.basename(analysis.checkpoint.path)]] as const;
-    return this.options.kernel.run('onnx', { graph: traced.graph, checkpoint: analysis.checkpoint.path, path: path.resolve(out), metadata }, options);
+    return this.options.kernel.run('onnx', { graph: traced.graph, checkpoint: analysis.checkpoint.path, path: path.resolve(out), metadata: originOf(analysis) }, options);
   }
 
   /** Findings of every rule, with the user's thresholds and severities. Suppression comments are applied by the caller's face. */
@@ -249,7 +250,7 @@ export class AnalysisService {
     const title = stepTitle(request.steps ?? {});
     const { plan, steps } = withSteps(title === '' ? planned : { ...planned, title: `${planned.title}, ${title}` }, request.steps ?? {});
     const startedAt = new Date();
-    const target = request.out === undefined ? null : { path: path.resolve(request.out), layout: request.layout ?? 'dequantized' as const };
+    const target = request.out === undefined ? null : { path: path.resolve(request.out), ...(request.layout ? { layout: request.layout } : {}) };
     if (target && analysis.checkpoint!.files.some((file) => path.resolve(file.path) === target.path)) {
       throw new UserError(`${target.path} is the checkpoint that is read; write the result to another path`);
     }
@@ -374,8 +375,11 @@ export class AnalysisService {
    * @throws UserError for a refused checkpoint; JobError when it cannot be written.
    */
   async convert(file: string, { out, method, ...request }: Omit<ConvertParams, 'checkpoint' | 'path'> & { readonly out: string }, options: RunOptions = {}): Promise<ConvertResult> {
-    const checkpoint = await this.openForUser(file, options.signal);
-    return this.options.kernel.run('convert', { ...request, ...(method === undefined ? {} : { method: methodNamed(method).id }), checkpoint: checkpoint.path, path: path.resolve(out) }, options);
+    // A folder of a family that is built in is a model, with a graph.
+    const model = request.to === 'onnx' && await modelFolder(path.resolve(file)) !== null ? await this.analyse(file, options) : null;
+    const graph = model ? await graphBeside(this.options.python, model, out) : {};
+    const checkpoint = model?.checkpoint ?? await this.openForUser(file, options.signal);
+    return this.options.kernel.run('convert', { ...request, ...graph, ...(method === undefined ? {} : { method: methodNamed(method).id }), checkpoint: checkpoint.path, path: path.resolve(out) }, options);
   }
 
   /**

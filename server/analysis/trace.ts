@@ -1,9 +1,11 @@
 /** Tracing a model that has been analysed: its root, arguments and checkpoint are those of the analysis. */
 import type { TensorInfo } from '../../kernels/checkpoint/checkpoint';
+import type { Graph } from '../../kernels/graph/graph';
+import { kindOfFile } from '../../kernels/jobs/layouts';
 import type { LinkResult } from '../linking/layer';
 import type { InputSpec } from '../trace/inputs';
 import type { TraceRequest, TraceResult } from '../trace/trace';
-import type { ModelAnalysis, RootChoice } from './model-analysis';
+import { originOf, type ModelAnalysis, type RootChoice } from './model-analysis';
 import type { TracingPort } from './ports';
 import { untoldText } from './untold';
 import { UserError } from './user-error';
@@ -23,6 +25,22 @@ export function tensorsOf(link: LinkResult): Map<string, TensorInfo> {
     if (layer.weight && owner?.weight?.info && !found.has(layer.weight.name)) found.set(layer.weight.name, owner.weight.info);
   }
   return found;
+}
+
+/**
+ * What an export as an ONNX model needs beside the weights: the graph of the model, and where it comes from. Nothing where the weights
+ * lie in an ONNX file that is the model, or the export is no ONNX model.
+ * @param traced the graph, where it is known already
+ * @throws UserError when the source cannot be followed to its end
+ */
+export async function graphBeside(python: TracingPort, analysis: ModelAnalysis, file: string, traced?: Graph): Promise<{ graph?: Graph; metadata?: readonly (readonly [string, string])[] }> {
+  const { graph: own, checkpoint, source } = analysis;
+  if (kindOfFile(file) !== 'onnx' || (own && checkpoint?.path === source)) return {};
+  const known = own ?? traced;
+  if (known) return { graph: known, metadata: originOf(analysis) };
+  const { graph, stopped } = await traceAnalysis(python, analysis);
+  if (stopped) throw new UserError(`the model cannot be written as ONNX, because its forward cannot be followed to the end: ${stopped.span ? `${stopped.span.file}:${stopped.span.startLine + 1}: ` : ''}${stopped.reason}. "bitlens trace" shows how far it comes; weights alone can be written as safetensors`);
+  return { graph, metadata: originOf(analysis) };
 }
 
 /** @throws UserError when there is no model to trace. */

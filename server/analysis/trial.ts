@@ -1,6 +1,8 @@
 /** PTQ trials: a recipe, or one format, put through a method in the kernel, and exported when asked. */
 import path from 'node:path';
+import type { Graph } from '../../kernels/graph/graph';
 import type { QuantizeResult, QuantizeTask, TrialResult } from '../../kernels/jobs/job';
+import type { LayoutId } from '../../kernels/jobs/layouts';
 import { schemeOf, type Recipe } from '../../kernels/recipe/recipe';
 import type { Layer, LinkResult } from '../linking/layer';
 import { weightLayers } from '../linking/link';
@@ -117,7 +119,11 @@ const partnerKey = (layer: Layer, tensor: string): string => `${layer.path}\0${t
 
 export interface TrialExport {
   readonly path: string;
-  readonly layout: 'dequantized' | 'compressed-tensors' | 'gptq' | 'awq';
+  /** What suits the file when absent. */
+  readonly layout?: LayoutId;
+  /** Of a model whose weights lie in a file without one, for an ONNX model. */
+  readonly graph?: Graph;
+  readonly metadata?: readonly (readonly [string, string])[];
 }
 
 export async function runPlan(kernel: KernelPort, analysis: ModelAnalysis, plan: TrialPlan, target: TrialExport | null, options: RunOptions): Promise<QuantizeResult> {

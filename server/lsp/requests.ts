@@ -8,7 +8,7 @@ import type { AnalysisService } from '../analysis/service';
 import { userFormats } from '../analysis/vocabulary';
 import { modelData, type ModelData } from '../analysis/model-data';
 import { formatEntries, methodEntries } from '../analysis/vocabulary';
-import type { Requests } from '../protocol';
+import { EXPORT_LAYOUTS, type Requests } from '../protocol';
 import { UserError } from '../analysis/user-error';
 import { reportHtml } from '../report/html';
 import { responseError } from './errors';
@@ -108,7 +108,7 @@ export function registerRequests(connection: Connection, session: Session, kerne
       run: async (p, options) => {
         const request = given({
           recipe: p.optionalText('recipe'), format: p.optionalText('format'), method: p.optionalText('method'), layers: p.optionalTexts('layers'),
-          out: p.optionalText('out'), layout: p.optionalOneOf('layout', ['dequantized', 'compressed-tensors', 'gptq', 'awq']),
+          out: p.optionalText('out'), layout: p.optionalOneOf('layout', EXPORT_LAYOUTS.map(({ id }) => id)),
         });
         const steps = given({ transforms: p.optionalTexts('transforms'), activations: p.optionalText('activations'), range: p.optionalText('range'), corrections: p.optionalTexts('corrections') });
         const { service, analysis } = await modelFor(p, options);

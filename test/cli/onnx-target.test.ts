@@ -71,14 +71,14 @@ test('an export is the same model with other weights: as ONNX, or as safetensors
   const where = folder(t);
   const data = digits(where);
   const model = await mlp(path.join(where, 'm.onnx'), 'matmul');
-  for (const out of ['q.onnx', 'q.safetensors']) {
-    const tried = await run<Tried>('trial', 'ptq', model, ...data, '--format', 'int3-sym-channel', '--method', 'rtn', '--export', path.join(where, out));
+  for (const [out, ...layout] of [['q.onnx'], ['d.onnx', '--export-layout', 'dequantized'], ['n.onnx', '--export-layout', 'matmulnbits'], ['q.safetensors']] as const) {
+    const tried = await run<Tried>('trial', 'ptq', model, ...data, '--format', 'int3-sym-channel', '--method', 'rtn', '--export', path.join(where, out), ...layout);
     assert.ok(Math.abs(tried.after.loss - tried.before.loss) > 1e-3);
     const again = await run<Evaluated>('evaluate', ...(out.endsWith('.onnx') ? [path.join(where, out)] : [model, '--checkpoint', path.join(where, out)]), ...data);
     near(again.loss, tried.after.loss, 1e-6, out);
   }
   assert.match((await bitlens(['trial', 'ptq', model, ...data, '--format', 'int4-sym-g4', '--export', model])).stderr, /is the checkpoint that is being read/);
-  assert.match((await bitlens(['trial', 'ptq', model, ...data, '--format', 'int4-sym-g4', '--export', path.join(where, 'p.onnx'), '--export-layout', 'gptq'])).stderr, /exported with dequantized weights/);
+  assert.match((await bitlens(['trial', 'ptq', model, ...data, '--format', 'int4-sym-g4', '--export', path.join(where, 'p.onnx'), '--export-layout', 'gptq'])).stderr, /an ONNX model has no layout "gptq"; it has dequantized, auto, qdq, matmulnbits/);
 });
 
 test('operator sets old and new run', async (t) => {
@@ -174,7 +174,7 @@ test('values beside the model go along with an export, into another folder', asy
     initializers: [{ name: 'fc.weight', type: 'F32', shape: [12, 40], write: (sink) => sink(new Uint8Array(random(480, 3).buffer)) }],
   }, { external: true });
   const data = digits(where);
-  const trial = (out: string): Promise<Outcome> => bitlens(['trial', 'ptq', file, ...data, '--format', 'int3-sym-channel', '--method', 'rtn', '--export', out, '--json']);
+  const trial = (out: string): Promise<Outcome> => bitlens(['trial', 'ptq', file, ...data, '--format', 'int3-sym-channel', '--method', 'rtn', '--export', out, '--export-layout', 'dequantized', '--json']);
   assert.match((await trial(path.join(where, 'q.onnx'))).stderr, /keeps its values in m\.onnx\.data beside it.*export into another folder/);
   mkdirSync(path.join(where, 'out'));
   const tried = json<Tried>(await trial(path.join(where, 'out/q.onnx')));
@@ -204,8 +204,10 @@ test('a model with quantized weights is evaluated as it is; its layers are measu
   const { layers } = await run<Measured>('sensitivity', file, ...data, '--formats', 'int2-sym-channel,int8-sym-channel');
   assert.deepEqual(layers.map((layer) => layer.path), ['fc']);
   assert.ok(layers[0]!.formats['int2-sym-channel']!.value > 10 * Math.abs(layers[0]!.formats['int8-sym-channel']!.value));
-  const trial = (out: string): Promise<Outcome> => bitlens(['trial', 'ptq', file, ...data, '--calibration', data[1]!, '--format', 'int3-sym-channel', '--method', 'gptq', '--export', path.join(where, out), '--json']);
-  assert.match((await trial('q.onnx')).stderr, /fc is not stored as plain values in qdq\.onnx/);
-  const tried = json<Tried>(await trial('q.safetensors'));
+  const trial = (out: string, layout: string): Promise<Outcome> => bitlens(['trial', 'ptq', file, ...data, '--calibration', data[1]!, '--format', 'int3-sym-channel', '--method', 'gptq', '--export', path.join(where, out), '--export-layout', layout, '--json']);
+  assert.match((await trial('d.onnx', 'dequantized')).stderr, /fc is not stored as plain values in qdq\.onnx/);
+  const again = json<Tried>(await trial('q.onnx', 'auto'));
+  near((await run<Evaluated>('evaluate', path.join(where, 'q.onnx'), ...data)).loss, again.after.loss, 1e-6, 'loss of the model with other codes');
+  const tried = json<Tried>(await trial('q.safetensors', 'dequantized'));
   near((await run<Evaluated>('evaluate', file, '--checkpoint', path.join(where, 'q.safetensors'), ...data)).loss, tried.after.loss, 1e-6, 'loss');
 });

@@ -4,13 +4,18 @@
  */
 import type { Checkpoint, DerivedTensor } from '../../checkpoint/checkpoint';
 import type { Graph, GraphInitializer, GraphNode } from '../graph';
+import { freshNames } from '../names';
 
-/** The same graph where nothing is quantized in a way that is known. */
-export function withDecodedWeights(graph: Graph, checkpoint: Checkpoint): Graph {
-  const weights = new Map((checkpoint.derived ?? []).map((weight) => [weight.replaces[0]!, weight]));
+/**
+ * The same graph where nothing is quantized in a way that is known.
+ * @param only the weights to decode, by name; all when absent
+ */
+export function withDecodedWeights(graph: Graph, checkpoint: Checkpoint, only?: ReadonlySet<string>): Graph {
+  const weights = new Map((checkpoint.derived ?? []).filter(({ name }) => !only || only.has(name)).map((weight) => [weight.replaces[0]!, weight]));
   if (weights.size === 0) return graph;
   const tensorOf = new Map(graph.initializers.flatMap(({ name, data }) => ('checkpoint' in data ? [[name, data.checkpoint] as const] : [])));
   const made = new Map<string, GraphInitializer>();
+  const fresh = freshNames(graph);
   const nodes = graph.nodes.flatMap((node): GraphNode[] => {
     const weightAt = (input: number): DerivedTensor | undefined => weights.get(tensorOf.get(node.inputs[input] ?? '') ?? '');
     if (node.op === 'DequantizeLinear') {
@@ -23,7 +28,7 @@ export function withDecodedWeights(graph: Graph, checkpoint: Checkpoint): Graph 
     }
     if ((node.op === 'MatMulNBits' || node.op === 'MatMulBnb4') && node.domain === 'com.microsoft') {
       const weight = weightAt(1);
-      return weight ? multiplied(node, weight, made) : [node];
+      return weight ? multiplied(node, weight, made, fresh) : [node];
     }
     return [node];
   });
@@ -33,17 +38,19 @@ export function withDecodedWeights(graph: Graph, checkpoint: Checkpoint): Graph 
 }
 
 /** x @ W^T + bias, the weight being [out, in]. */
-function multiplied(node: GraphNode, weight: DerivedTensor, made: Map<string, GraphInitializer>): GraphNode[] {
-  const [input = '', codes = ''] = node.inputs;
+function multiplied(node: GraphNode, weight: DerivedTensor, made: Map<string, GraphInitializer>, fresh: (wanted: string) => string): GraphNode[] {
+  const [input = ''] = node.inputs;
   const bias = node.op === 'MatMulNBits' ? node.inputs[5] ?? '' : '';
   const [output = ''] = node.outputs;
-  const decoded = `${codes}/decoded`;
-  const product = bias === '' ? output : `${output}/product`;
+  // Two products may share one weight.
+  const decoded = [...made.values()].find(({ data }) => 'checkpoint' in data && data.checkpoint === weight.name)?.name ?? fresh(weight.name);
+  const turned = fresh(`${decoded}/turned`);
+  const product = bias === '' ? output : fresh(`${output}/product`);
   made.set(decoded, { name: decoded, type: 'F32', shape: weight.shape, data: { checkpoint: weight.name } });
   const { module } = node;
   return [
-    { op: 'Transpose', inputs: [decoded], outputs: [`${decoded}/${output}`], attributes: { perm: { ints: [1, 0] } }, module },
-    { op: 'MatMul', inputs: [input, `${decoded}/${output}`], outputs: [product], module },
+    { op: 'Transpose', inputs: [decoded], outputs: [turned], attributes: { perm: { ints: [1, 0] } }, module },
+    { op: 'MatMul', inputs: [input, turned], outputs: [product], module },
     ...(bias === '' ? [] : [{ op: 'Add', inputs: [product, bias], outputs: [output], module }]),
   ];
 }

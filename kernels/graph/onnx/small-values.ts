@@ -13,7 +13,8 @@ export function smallValues(wire: WireReader, tensor: TensorProto): SmallTensor 
   const shape = tensor.dims.map(Number);
   const count = shape.reduce((product, dim) => product * dim, 1);
   const type = ELEMENT_TYPES.get(tensor.type);
-  if (!type || !(count >= 1 && count <= MOST) || tensor.outside || tensor.segment || shape.some((dim) => !(dim >= 0))) return null;
+  // Codes below a byte are weights, or belong to them.
+  if (!type || type.bits < 8 || !(count >= 1 && count <= MOST) || tensor.outside || tensor.segment || shape.some((dim) => !(dim >= 0))) return null;
   const width = type.bits / 8;
   // float_data in one run is the values themselves; of the others only raw data is looked at.
   const run = tensor.raw ?? (type.dtype === 'F32' ? tensor.typed.get(4) ?? null : null);

@@ -1,11 +1,12 @@
 /** bitlens convert: a checkpoint of any format as safetensors, GGUF or ONNX, in the types it has or in a number format. */
+import { kindOfFile, layoutsOf } from '../../../kernels/jobs/layouts';
 import { bitsText, bytesText, decibelText, plain, plural, table } from '../output';
 import { UsageError } from '../arguments';
 import type { Verb } from '../context';
+import { LAYOUT_HELP, LAYOUTS } from '../layout-flag';
 
 const DTYPES = ['F32', 'F16', 'BF16'] as const;
 const KINDS = ['safetensors', 'gguf', 'onnx'] as const;
-const LAYOUTS = ['dequantized', 'compressed-tensors', 'gptq', 'awq', 'qdq', 'matmulnbits'] as const;
 const SHOWN = 6;
 
 export const convert: Verb = {
@@ -16,12 +17,12 @@ export const convert: Verb = {
     flags: [
       { name: 'to', value: 'KIND', help: 'file format to write', choices: KINDS },
       { name: 'format', value: 'F', help: 'F32, F16 or BF16 for all tensors of floating point, or a number format for the weights (int4-sym-g128; of GGUF a type such as q4_k); without, each tensor keeps its own' },
-      { name: 'layout', value: 'L', help: 'how quantized weights are stored: dequantized (ordinary tensors), compressed-tensors, gptq or awq in safetensors; qdq or matmulnbits in ONNX', choices: LAYOUTS },
+      { name: 'layout', value: 'L', help: LAYOUT_HELP, choices: LAYOUTS },
       { name: 'method', value: 'M', help: 'PTQ method (rtn); "bitlens methods" lists them' },
       { name: 'out', value: 'FILE', help: 'file to write' }],
     notes: ['JSON: {path, bytes, sha256, verifiedTensors, decoded, left, quantized: [{tensor, type, bits, sqnrDb, weights}], kept: [{key, reason}], fallbacks: [{tensor, type, reason}], notes, seconds}',
       'decoded counts weights that were quantized and became values; left names tensors that the file cannot hold; kept are tensors that --format leaves as they are.',
-      'A Hugging Face folder becomes GGUF under llama.cpp\'s names where its config.json names a known architecture; ONNX needs an ONNX model: "bitlens trace" makes one from source.'],
+      'A Hugging Face folder becomes GGUF under llama.cpp\'s names where its config.json names a known architecture; ONNX needs a graph: an ONNX model, or such a folder; of other source, "bitlens quantize MODEL.py --format F --out OUT.onnx".'],
   },
   async run(context) {
     const { args } = context;
@@ -31,7 +32,8 @@ export const convert: Verb = {
     const dtype = DTYPES.find((each) => each === format?.toUpperCase().replace(/^FP/, 'F'));
     const layout = LAYOUTS.find((each) => each === args.text('layout'));
     const method = args.text('method');
-    if (layout !== undefined && to !== 'gguf' && (to === 'onnx') !== (layout === 'qdq' || layout === 'matmulnbits')) throw new UsageError(`${to} has no layout "${layout}"; it has ${LAYOUTS.filter((each) => (to === 'onnx') === (each === 'qdq' || each === 'matmulnbits')).join(', ')}`);
+    if (layout !== undefined && to !== 'gguf' && !layoutsOf(to).includes(layout)) throw new UsageError(`${to} has no layout "${layout}"; it has ${layoutsOf(to).join(', ')}`);
+    if (to === 'onnx' && kindOfFile(out) !== 'onnx') throw new UsageError(`an ONNX model is known by its name: --out must end in .onnx, and ${JSON.stringify(out)} does not`);
     if (to === 'gguf' && (layout !== undefined || method !== undefined)) throw new UsageError(`a GGUF file has one way to store a type, found by its own rule: leave --${layout !== undefined ? 'layout' : 'method'} out`);
     const number = to === 'safetensors' && dtype ? undefined : format;
     if (number === undefined && to !== 'gguf' && (layout !== undefined || method !== undefined)) throw new UsageError(`--${layout !== undefined ? 'layout' : 'method'} says how weights are quantized: name a number format with --format`);

@@ -2,9 +2,8 @@
 import { UsageError } from '../arguments';
 import type { Verb } from '../context';
 import { bitsText, bytesText, decibelText, plain, plural, table } from '../output';
+import { layoutFor, LAYOUT_HELP, LAYOUTS } from '../layout-flag';
 import { analyseTarget, CHECKPOINT, TARGET } from '../target';
-
-const LAYOUTS = ['dequantized', 'compressed-tensors', 'gptq', 'awq'] as const;
 
 export const quantize: Verb = {
   command: {
@@ -16,8 +15,8 @@ export const quantize: Verb = {
       { name: 'format', value: 'F', help: 'one format for all layers, or for those named by --layer' },
       { name: 'layer', value: 'PATH', help: 'only this layer, or everything below this path; may be repeated', repeated: true },
       { name: 'method', value: 'M', help: 'PTQ method, in place of the recipe\'s (rtn); "bitlens methods" lists them' },
-      { name: 'layout', value: 'L', help: 'ordinary tensors of the stored dtype, or packed integers with scales as compressed-tensors, GPTQ or AWQ store them', choices: LAYOUTS },
-      { name: 'out', value: 'FILE', help: 'safetensors file to write; of an ONNX model also FILE.onnx' }],
+      { name: 'layout', value: 'L', help: LAYOUT_HELP, choices: LAYOUTS },
+      { name: 'out', value: 'FILE', help: 'safetensors file to write, or FILE.onnx: the whole model' }],
     notes: ['JSON: {layers: [{path, format, method, before, after}], bytesBefore, bytesAfter, averageBits, seconds, evidence, export: {path, bytes, verifiedTensors, sha256}}',
       'before is round-to-nearest with absmax scales in the same format; after is the method.'],
   },
@@ -26,7 +25,7 @@ export const quantize: Verb = {
     const [recipe, format, method] = [args.text('recipe'), args.text('format'), args.text('method')];
     if ((recipe === undefined) === (format === undefined)) throw new UsageError('say how to quantize with either --recipe R or --format F');
     const out = args.required('out', 'the file to write');
-    const layout = LAYOUTS.find((each) => each === args.text('layout')) ?? 'dequantized';
+    const layout = layoutFor(out, args.text('layout'));
     const analysis = await analyseTarget(context);
     const service = context.service();
     const trial = await service.trial(analysis, {

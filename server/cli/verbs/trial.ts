@@ -7,9 +7,8 @@ import { UsageError } from '../arguments';
 import type { Verb } from '../context';
 import { CALIBRATION_FLAGS, DATA_FLAGS, readData, readSamples } from '../data-flags';
 import { bitsText, bytesText, decibelText, plain, plural, table } from '../output';
+import { layoutFor, LAYOUT_HELP, LAYOUTS } from '../layout-flag';
 import { analyseTarget, CHECKPOINT, TARGET } from '../target';
-
-const LAYOUTS = ['dequantized', 'compressed-tensors', 'gptq', 'awq'] as const;
 
 export const trial: Verb = {
   command: {
@@ -29,8 +28,8 @@ export const trial: Verb = {
       { name: 'exclude', value: 'PATH', help: 'not this layer, nor anything below this path; may be repeated', repeated: true },
       { name: 'at-once', help: 'calibrate all layers on the unquantized model instead of one after another' },
       ...DATA_FLAGS, ...CALIBRATION_FLAGS,
-      { name: 'export', value: 'FILE', help: 'write the quantized weights as safetensors, or (FILE.onnx, of an ONNX model) the whole model; read back and compared' },
-      { name: 'export-layout', value: 'L', help: 'ordinary tensors of the stored dtype, or packed integers as compressed-tensors, GPTQ or AWQ store them', choices: LAYOUTS }],
+      { name: 'export', value: 'FILE', help: 'write the quantized weights as safetensors, or (FILE.onnx) the whole model; read back and compared' },
+      { name: 'export-layout', value: 'L', help: LAYOUT_HELP, choices: LAYOUTS }],
     notes: ['JSON: {before: {loss, lossStderr, accuracy}, after: {loss, lossStderr, accuracy, kl, klStderr, nsr}, bytes, bytesBefore, averageBits, weights, seconds, samples, data, calibration, steps: [{kind, method, places, of, seconds}], equivalence: {difference, samples}, activations: {layers: [{key, format}], range}, layers: [{path, format, method, before, after}], kept, notes, export}',
       'before and after of a layer are errors of its weight, by round-to-nearest with absmax scales and by the method; kl is the mean divergence of the model\'s output from the unquantized model\'s, in nats.'],
   },
@@ -53,7 +52,7 @@ export const trial: Verb = {
     const [activations, range] = [args.text('activations'), args.text('range')];
     const { plan, steps } = withSteps(chosen, { transforms: args.all('transform'), ...(activations === undefined ? {} : { activations }), ...(range === undefined ? {} : { range }), corrections: args.all('correct'), options: args.all('set').filter(isOfStep) });
     const out = args.text('export');
-    const layout = LAYOUTS.find((each) => each === args.text('export-layout')) ?? 'dequantized';
+    const layout = layoutFor(out ?? '', args.text('export-layout'));
     const result = await service.running.trial(analysis, {
       data, plan, steps, sequential: !args.has('at-once'), ...(samples === undefined ? {} : { samples }), ...(calibrationSamples === undefined ? {} : { calibrationSamples }),
       ...(out === undefined ? {} : { export: { path: out, layout } }),
@@ -76,6 +75,7 @@ export const trial: Verb = {
     for (const { key, reason } of result.kept ?? []) context.print(`Kept as stored: ${plain(key.replace(/\0.*/s, ''))}: ${plain(reason, 300)}\n`);
     for (const note of [...plan.notes, ...result.notes]) context.print(`Note: ${plain(note, 500)}\n`);
     if (result.export) context.print(`Written to ${result.export.path} (${bytesText(result.export.bytes)}, ${layout}); ${plural(result.export.verifiedTensors, 'tensor')} read back and equal\n`);
+    for (const note of result.export?.notes ?? []) context.print(`Note: ${plain(note, 2000)}\n`);
     return 0;
   },
 };

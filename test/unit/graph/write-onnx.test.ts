@@ -105,3 +105,17 @@ test('the same model is the same bytes', async (t) => {
   assert.deepEqual(readFileSync(a), readFileSync(b));
   assert.equal(written.bytes, readFileSync(b).length);
 });
+
+test('a model that is not proven leaves nothing behind, its data file neither; a proven one has its name', async (t) => {
+  const folder = temporary(t);
+  const file = path.join(folder, 'm.onnx');
+  const large: OnnxModel = { ...model(), initializers: [f32('w', [2, 3], [1, 2, 3, 4, 5, 6]), f32('b', [2], [0, 0]), f32('unused', [600], new Array<number>(600).fill(1))] };
+  for (const external of [false, true]) {
+    let seen: string[] = [];
+    await assert.rejects(writeOnnx(file, large, { external, prove: (temporary_) => { seen = readdirSync(folder); assert.ok(seen.includes(path.basename(temporary_))); throw new Error('not proven'); } }), /not proven/);
+    assert.equal(seen.includes('m.onnx.data'), external);
+    assert.deepEqual(readdirSync(folder), []);
+  }
+  await writeOnnx(file, large, { external: true, prove: async (temporary_) => { const session = await loadRuntime().InferenceSession.create(temporary_); await session.release(); } });
+  assert.deepEqual(readdirSync(folder).sort(), ['m.onnx', 'm.onnx.data']);
+});
