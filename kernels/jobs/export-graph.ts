@@ -124,6 +124,12 @@ function raised<Weight extends PlannedWeight>(layout: OnnxLayout, graph: Graph, 
   return { graph: later, choices, notes: [...notes, ...layoutNotes(graph, later, choices)] };
 }
 
+/** Does onnxruntime put MatMulNBits in place of this product and DequantizeLinear, with activations in 8 bits? What is turned for it only where it turns the codes itself (1.30). */
+function isRounded({ op, attributes }: GraphNode, { turns }: Product, bits: number): boolean {
+  const turnB = attributes?.transB;
+  return op === 'MatMul' ? turns.length === 0 || bits === 8 : turns.length === 0 && !(turnB && 'int' in turnB && turnB.int !== 0);
+}
+
 /** What a reader of the file should know of how formats became types of ONNX. */
 function layoutNotes(before: Graph, after: Graph, choices: readonly Choice<PlannedWeight>[]): string[] {
   const counts = { MatMulNBits: 0, DequantizeLinear: 0 };
@@ -135,7 +141,7 @@ function layoutNotes(before: Graph, after: Graph, choices: readonly Choice<Plann
     counts['nBits' in how ? 'MatMulNBits' : 'DequantizeLinear'] += 1;
     const bits = 'nBits' in how ? how.nBits.bits : onnxTypeBits(how.qdq.type);
     if (bits > format.codeBits) wider.set(`${format.codeBits} in ${bits}`, [...(wider.get(`${format.codeBits} in ${bits}`) ?? []), task.key]);
-    rounds ||= 'qdq' in how && how.qdq.block === 0 && bits <= 8 && /^[IU]/.test(how.qdq.type) && products.length > 0;
+    rounds ||= 'qdq' in how && how.qdq.block === 0 && bits <= 8 && /^[IU]/.test(how.qdq.type) && products.some((product) => isRounded(before.nodes[product.at]!, product, bits));
     shorter ||= hasBlocks(planned) && format.granularity !== null && planned.format.scaleStorage !== 'f32' && ('nBits' in how ? how.nBits : how.qdq).scaleType === 'F32';
   }
   return [

@@ -55,6 +55,17 @@ test('trial --export FILE.onnx: source becomes a quantized ONNX model, and that 
     near(again.loss, tried.after.loss, 2e-6, `${format} ${layout}`);
     assert.ok(Math.abs(tried.after.loss - tried.before.loss) > 1e-5, format);
   }
+  // What transforms and corrections changed beside the weights is part of the model.
+  for (const [model, data, format, steps, notes] of [
+    [picture, cifar, 'int4-symr-channel', ['--transform', 'cross-layer-equalization', '--correct', 'bias-correction'], /20 weights with DequantizeLinear/], [text, tokens, 'int4-symr-g32', ['--transform', 'awq', '--exclude', 'model.embed_tokens'], /35 weights with MatMulNBits/],
+    // Turned weights are written as the values they stand for.
+    [text, tokens, 'int4-symr-g32', ['--transform', 'hadamard', '--exclude', 'model.embed_tokens'], /^/],
+  ] as const) {
+    const out = path.join(where, 'steps.onnx');
+    const tried = await run<Exported>('trial', 'ptq', model, '--format', format, '--method', 'rtn', '--samples', '16', '--calibration-samples', '16', ...steps, '--export', out);
+    assert.match(tried.export.notes?.join('\n') ?? '', notes);
+    near((await run<Evaluated>('evaluate', out, ...data, '--samples', '16')).loss, tried.after.loss, 1e-5, steps.join(' '));
+  }
   // All weights of linear layers only: the table of tokens is not one.
   const { code, stderr } = await bitlens(['trial', 'ptq', text, '--format', 'int4-sym-g32', '--method', 'rtn', '--samples', '8', '--export', path.join(where, 'no.onnx'), '--export-layout', 'matmulnbits']);
   assert.equal(code, 2);
