@@ -4,15 +4,16 @@ import * as vscode from 'vscode';
 import { EXPORT_LAYOUTS, type ModelTarget, type Recipe, type TrialRequest, type TrialSummary } from '../../server/protocol';
 import type { Context } from '../context';
 import { Refusal } from '../errors';
-import { askWhereTo, folderOf, isOnnxModel, requireTrust, targetOf, textOf, type Arguments } from '../ui/arguments';
+import { askWhereTo, folderOf, isOnnxModel, requireTrust, targetOf, textOf, textsOf, type Arguments } from '../ui/arguments';
 import { pickFormat, pickLayout, pickMethod, type Layout } from '../ui/picks';
+import { pickSteps, type Steps } from '../ui/pick-steps';
 import { formatAverageBits, formatBytes, formatCount, formatJudged, oneLine } from '../ui/text';
 import { offer } from './command';
 
-type Plan = Pick<TrialRequest, 'recipe' | 'format' | 'method'>;
+type Plan = Pick<TrialRequest, 'recipe' | 'format' | 'method'> & Steps;
 
 /**
- * Arguments: `{uri, root?, recipe?, format?, method?, out?, layout?, ask?}`, or the Uri of a recipe file.
+ * Arguments: `{uri, root?, recipe?, format?, method?, transforms?, activations?, range?, corrections?, out?, layout?, ask?}`, or the Uri of a recipe file.
  * Without recipe and format, asks for one; without `out`, asks whether to export unless `ask` is false.
  */
 export async function runTrialCommand(context: Context, args: Arguments): Promise<TrialSummary | undefined> {
@@ -23,7 +24,7 @@ export async function runTrialCommand(context: Context, args: Arguments): Promis
   const given = textOf(args, 'recipe') ?? resource?.fsPath;
   const format = textOf(args, 'format');
   const method = textOf(args, 'method');
-  const plan: Plan | undefined = given ? { recipe: given } : format ? { format, ...(method && { method }) } : await pickPlan(context, target);
+  const plan: Plan | undefined = given ? { recipe: given } : format ? { format, ...(method && { method }), ...stepsOf(args) } : await pickPlan(context, target);
   if (!plan) return undefined;
   let destination: { out: string; layout?: Layout } | undefined;
   const out = textOf(args, 'out');
@@ -73,6 +74,12 @@ export async function askExport(context: Context, target: ModelTarget, name: str
   return { out: uri.fsPath, layout };
 }
 
+/** Steps that a caller names. */
+function stepsOf(args: Arguments): Steps {
+  const [transforms, corrections, activations, range] = [textsOf(args, 'transforms'), textsOf(args, 'corrections'), textOf(args, 'activations'), textOf(args, 'range')];
+  return { ...(transforms && { transforms }), ...(corrections && { corrections }), ...(activations && { activations }), ...(range && { range }) };
+}
+
 async function askWhetherToExport(): Promise<boolean | undefined> {
   const chosen = await vscode.window.showQuickPick([
     { label: vscode.l10n.t('Measure only'), detail: vscode.l10n.t('Nothing is written.'), value: false },
@@ -86,13 +93,14 @@ async function pickPlan(context: Context, target: ModelTarget): Promise<Plan | u
   const known = (await context.models.fetch(target)).recipe;
   const found = (await vscode.workspace.findFiles('**/*.recipe.json', '**/node_modules/**', 100)).map((uri) => uri.fsPath);
   const recipes = [...new Set([...(known ? [known] : []), ...found.sort()])];
-  const items: (vscode.QuickPickItem & { value?: string | { next: 'format' | 'allocate' } })[] = recipes.map((recipe) => ({
+  const items: (vscode.QuickPickItem & { value?: string | { next: 'format' | 'steps' | 'allocate' } })[] = recipes.map((recipe) => ({
     label: path.basename(recipe), value: recipe, description: vscode.workspace.asRelativePath(recipe),
     ...(recipe === known && { detail: vscode.l10n.t('The recipe of this model') }),
   }));
   if (items.length > 0) items.push({ label: '', kind: vscode.QuickPickItemKind.Separator });
   items.push(
     { label: vscode.l10n.t('One format for all layers…'), value: { next: 'format' } },
+    { label: vscode.l10n.t('Transforms and activations, too…'), detail: vscode.l10n.t('Rewrites the model first, rounds what layers are applied to, corrects what is left.'), value: { next: 'steps' } },
     { label: vscode.l10n.t('Suggest a bit allocation first…'), value: { next: 'allocate' } },
   );
   const chosen = (await vscode.window.showQuickPick(items, { title, placeHolder: vscode.l10n.t('Recipe to try') }))?.value;
@@ -103,7 +111,9 @@ async function pickPlan(context: Context, target: ModelTarget): Promise<Plan | u
   }
   const format = await pickFormat(context, target, undefined, title);
   const method = format && await pickMethod(context, target, title);
-  return format && method ? { format, method } : undefined;
+  if (!format || !method) return undefined;
+  const steps = chosen.next === 'steps' ? await pickSteps(context, target, title) : {};
+  return steps && { format, method, ...steps };
 }
 
 /** The model that a recipe file names; the current one when it names none. */

@@ -5,6 +5,7 @@ import type { PreparedModel } from '../run/prepared-model';
 import { JobError, type JobContext, type MethodChoice, type TrialParams, type TrialStep } from './job';
 import type { OpenRun } from './model-run';
 import { stepOf, type Calibration } from './trial-calibration';
+import { formatForJob } from './weights';
 import type { WholeTask } from './whole-weight';
 
 /** Share of the memory limit for what a method keeps. */
@@ -69,7 +70,8 @@ export async function correct(place: TrialPlace, quantized: PreparedModel, origi
 }
 
 function workOf({ params, run, calibration, context }: TrialPlace, model: PreparedModel, { options = {} }: MethodChoice, planned: readonly WholeTask[], title: string): ModelWork {
-  const layers = [...new Map(planned.map((each) => [each.task.tensor, each])).values()].map(({ task, weight, format }) => ({ tensor: task.tensor, shape: weight.tensor.shape, layout: weight.layout, format }));
+  const rounded = new Map(params.activations?.layers.map(({ tensor, format }) => [tensor, formatForJob(format)]));
+  const layers = [...new Map(planned.map((each) => [each.task.tensor, each])).values()].map(({ task, weight, format }) => ({ tensor: task.tensor, shape: weight.tensor.shape, layout: weight.layout, format, activations: rounded.get(task.tensor) ?? null }));
   return { model, layers, feed: calibration?.feed ?? null, indices: calibration?.indices ?? [], task: params.task, output: run.output.name, options, memory: context.memoryCapBytes * MEMORY_SHARE, step: stepOf(context, title.split(':')[0]!) };
 }
 

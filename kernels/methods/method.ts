@@ -142,6 +142,8 @@ export interface TransformLayer {
   readonly shape: readonly number[];
   readonly layout: WeightLayout;
   readonly format: NumberFormat;
+  /** Format of what it is applied to; null for floating point. */
+  readonly activations?: NumberFormat | null;
 }
 /** A model on data that methods change as a whole. */
 export interface ModelWork {

@@ -33,10 +33,11 @@ import { weightSse } from './sensitivity/weight-sse';
 import { awq } from './transforms/awq';
 import { crossLayerEqualization } from './transforms/cross-layer-equalization';
 import { hadamard } from './transforms/hadamard';
+import { outlierSuppressionPlus } from './transforms/outlier-suppression-plus';
 import { smoothquant } from './transforms/smoothquant';
 import { smoothquantPlus } from './transforms/smoothquant-plus';
 
-const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, smoothquant, smoothquantPlus, awq, crossLayerEqualization, hadamard, maxRange, percentileRange, mseRange, entropyRange, dynamicRange, biasCorrection, batchNormReEstimation, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency, zeroq, selfGenerated, noise];
+const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, smoothquant, smoothquantPlus, outlierSuppressionPlus, awq, crossLayerEqualization, hadamard, maxRange, percentileRange, mseRange, entropyRange, dynamicRange, biasCorrection, batchNormReEstimation, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency, zeroq, selfGenerated, noise];
 
 /** Short names that people type. */
 const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };

@@ -40,3 +40,16 @@ test('a trial with GPTQ stands in the Trials view with what the model lost', asy
   assert.match(await bench.notification(/KL 0\.\d+/), /accuracy \d+\.\d+ % → \d+\.\d+ %/);
   await bench.screenshot('trial-gptq-dark');
 });
+
+test('a trial with a transform, rounded activations and a correction says what each did', async () => {
+  await bench.command('Notifications: Clear All Notifications');
+  await bench.openFile('model.py');
+  await bench.command('Bitlens: Run PTQ Trial', 'Transforms and activations');
+  await bench.pick('int4-sym-g128');
+  await bench.pick('rtn');
+  await bench.pickMany('smoothquant-plus', 'bias-correction');
+  await bench.pick('int8-sym-channel');
+  await bench.pick('Measure only');
+  assert.match(await bench.notification(/KL 0\.\d+/), /smoothquant-plus at \d+ of \d+ places.*inputs of \d+ layers rounded to int8-sym-channel.*bias-correction at \d+ of \d+/s);
+  await bench.screenshot('trial-steps-dark');
+});

@@ -145,6 +145,13 @@ export class Workbench {
     if (!(await this.taken(text))) throw new Error(`the quick pick did not take "${text}"`);
   }
 
+  /** Checks entries of the open quick pick, and accepts. */
+  async pickMany(...texts: string[]): Promise<void> {
+    if (!(await this.asked(30_000))) throw new Error(`no list to pick "${texts.join('", "')}" from opened`);
+    for (const text of texts) await this.quickList.filter({ hasText: literally(text) }).first().click();
+    await this.quickInput.press('Enter');
+  }
+
   /** Answers the open input box (a path to save to, say) once it shows what it proposes. */
   async answer(proposed: RegExp, text: string): Promise<void> {
     for (let waited = 0; ; waited += 100) {

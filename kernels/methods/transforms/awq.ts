@@ -1,8 +1,6 @@
-import { eachChannel, movedFactors, tensorOf } from '../../graph/channel-uses';
-import { toMatrix } from '../../run/weight-matrix';
 import type { ChannelRanges } from '../../run/channel-ranges';
 import type { ModelWork, Transform } from '../method';
-import { leftOut, moveFactors, rescalePlaces, usable, type RescalePlace } from './rescale';
+import { eachScaledWeight, leftOut, moveFactors, rescalePlaces, usable, type RescalePlace } from './rescale';
 import { rangesOf } from './smoothquant';
 
 export const awq: Transform = {
@@ -32,7 +30,7 @@ export const awq: Transform = {
 };
 
 /** Factors mean|X_j|^r with the r of least error of the layers' outputs; null where plain weights are best. */
-function search(work: ModelWork, { group, layers }: RescalePlace, { magnitude, energy }: ChannelRanges, steps: number, changed: ReadonlyMap<string, Float32Array>, step: (share: number) => void): Float64Array | null {
+function search(work: ModelWork, place: RescalePlace, { magnitude, energy }: ChannelRanges, steps: number, changed: ReadonlyMap<string, Float32Array>, step: (share: number) => void): Float64Array | null {
   let [best, least]: [Float64Array | null, number] = [null, Infinity];
   for (let i = 0; i <= steps; i += 1) {
     step(i / (steps + 1));
@@ -41,22 +39,7 @@ function search(work: ModelWork, { group, layers }: RescalePlace, { magnitude, e
     const middle = Math.sqrt(Math.max(...raw) * Math.min(...raw));
     const factors = usable(raw.map((factor) => factor / middle));
     let loss = 0;
-    for (const { tensor, layout, format } of layers) {
-      for (const use of group.after) {
-        if (tensorOf(use) !== tensor) continue;
-        const scaled = movedFactors(changed.get(tensor) ?? work.model.values(tensor), use, factors);
-        const matrix = toMatrix(scaled, layout);
-        const rounded = format.decode(format.encode(matrix, layout, 'absmax'));
-        // Channels in the order of the matrix: those of the stored tensor, moved along.
-        const channels = new Float32Array(scaled.length);
-        eachChannel(use, (element, channel) => { channels[element] = channel; });
-        const channelOf = toMatrix(channels, layout);
-        for (let k = 0; k < matrix.length; k += 1) {
-          const channel = channelOf[k]!;
-          loss += ((rounded[k]! - matrix[k]!) / factors[channel]!) ** 2 * energy[channel]!;
-        }
-      }
-    }
+    eachScaledWeight(work, place, factors, changed, (value, rounded, channel) => { loss += ((rounded - value) / factors[channel]!) ** 2 * energy[channel]!; });
     if (loss < least) { least = loss; best = i === 0 ? null : factors; }
   }
   return best;

@@ -1,7 +1,8 @@
 /** What transforms by factors of channels share: the places where factors can be moved, and moving them. */
 import { ChannelGroups, type ChannelGroup, type GroupOptions } from '../../graph/channel-groups';
-import { channelAbsmax, movedFactors, tensorOf } from '../../graph/channel-uses';
+import { channelAbsmax, eachChannel, movedFactors, tensorOf } from '../../graph/channel-uses';
 import { allSites, type LayerSite } from '../../run/sites';
+import { toMatrix } from '../../run/weight-matrix';
 import type { ModelWork, TransformLayer } from '../method';
 
 /** A value that layers are applied to, whose channels can be scaled. */
@@ -51,6 +52,24 @@ export function weightRanges({ model }: Pick<ModelWork, 'model'>, group: Channel
     channelAbsmax(changed.get(tensor) ?? model.values(tensor), use, group.channels).forEach((each, channel) => { if (each > out[channel]!) out[channel] = each; });
   }
   return out;
+}
+
+/** Each weight of the layers after a place as factors would leave it: its value, what its format makes of it, and its channel. */
+export function eachScaledWeight({ model }: Pick<ModelWork, 'model'>, { group, layers }: RescalePlace, factors: Float64Array, changed: ReadonlyMap<string, Float32Array>, visit: (value: number, rounded: number, channel: number, layer: TransformLayer) => void): void {
+  for (const layer of layers) {
+    const { tensor, layout, format } = layer;
+    for (const use of group.after) {
+      if (tensorOf(use) !== tensor) continue;
+      const scaled = movedFactors(changed.get(tensor) ?? model.values(tensor), use, factors);
+      const matrix = toMatrix(scaled, layout);
+      const rounded = format.decode(format.encode(matrix, layout, 'absmax'));
+      // Channels in the order of the matrix: those of the stored tensor, moved along.
+      const channels = new Float32Array(scaled.length);
+      eachChannel(use, (element, channel) => { channels[element] = channel; });
+      const channelOf = toMatrix(channels, layout);
+      for (let i = 0; i < matrix.length; i += 1) visit(matrix[i]!, rounded[i]!, channelOf[i]!, layer);
+    }
+  }
 }
 
 /** Factors that can be undone in float32: 1 where one is not a positive number, and none beyond 2^12 times another way. */

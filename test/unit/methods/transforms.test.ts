@@ -97,6 +97,38 @@ test('smoothing helps activations in 8 bits with one scale', async (t) => {
   assert.ok(now < plain * 0.3, `${now} against ${plain}`);
 });
 
+test('Outlier Suppression+: shifting helps where channels have offsets, scaling helps more, both help most', async (t) => {
+  const [channels, rows] = [128, 32];
+  const offsets = new Float32Array(channels);
+  for (let i = 0; i < 8; i += 1) offsets[i * 16] = i % 2 === 0 ? 30 : -25;
+  const weights = {
+    'norm.weight': { shape: [channels], values: new Float32Array(channels).fill(1).map((one, i) => (i % 40 === 3 ? 12 : one)) }, 'norm.bias': { shape: [channels], values: offsets },
+    'a.weight': { shape: [rows, channels], values: gaussian(rows * channels, 1, 0.05) }, 'a.bias': { shape: [rows], values: uniform(rows, 4) },
+  };
+  const planted: Planted = {
+    weights,
+    graph: graphOf([{ name: 'x', type: 'F32', shape: ['batch', channels] }], { name: 'y', type: 'F32', shape: ['batch', rows] }, [
+      { op: 'LayerNormalization', inputs: ['x', 'norm.weight', 'norm.bias'], outputs: ['n'], attributes: { axis: { int: -1 } }, shape: ['batch', channels] },
+      { op: 'Gemm', inputs: ['n', 'a.weight', 'a.bias'], outputs: ['y'], attributes: { transB: { int: 1 } }, shape: ['batch', rows] },
+    ], weights),
+  };
+  const format = parseFormat('int6-sym-tensor');
+  assert.ok(isBlockScaled(format));
+  const base = await workOn(t, planted, outlierData(channels), { 'a.weight': 'int8-sym-channel' });
+  const work: ModelWork = { ...base, layers: base.layers.map((layer) => ({ ...layer, activations: format })) };
+  const rounds = (model: PreparedModel): PreparedModel => {
+    const insertion = new Insertion(model.graph, 'r');
+    insertion.replaceInput(model.graph.nodes[1]!, 0, (value) => fakeQuantize(insertion.emitter, value, format, 'last', null));
+    return rounded(work, model).with({ graph: insertion.finish() });
+  };
+  const plain = await lost(work, rounds(work.model));
+  const scaled = await lost(work, rounds((await applied(work, 'outlier-suppression-plus', { shift: false })).model));
+  const both = await applied(work, 'outlier-suppression-plus');
+  assert.deepEqual([both.places, both.notes], [1, []]);
+  const now = await lost(work, rounds(both.model));
+  assert.ok(scaled < plain * 0.7 && now < scaled * 0.7, `${plain}, scaled ${scaled}, shifted and scaled ${now}`);
+});
+
 /** Convolution, batch norm, ReLU, depthwise convolution, ReLU, convolution; output channels of the first of very unequal size. */
 function unequal(): Planted {
   const [c, d] = [8, 16];
