@@ -43,14 +43,22 @@ export interface Config {
  */
 export async function readConfig(file: string): Promise<Config> {
   const { models } = parseConfig(await readJsonFile(file, 'configuration'), file);
-  return { path: file, models: await Promise.all(models.map((model, index) => (model.source === undefined ? published(model, `${file}: models[${index}]`) : model))) };
+  return { path: file, models: await Promise.all(models.map((model, index) => entryOf(model, `${file}: models[${index}]`))) };
+}
+
+/** A source may also be a published model: its folder, or its config.json. */
+async function entryOf(entry: WrittenEntry, at: string): Promise<ModelEntry> {
+  if (entry.source === undefined) return published(entry, at);
+  if (await modelFolder(entry.source) === null) return entry as ModelEntry;
+  const { source, ...rest } = entry;
+  return published({ ...rest, checkpoint: entry.checkpoint ?? source }, at, source);
 }
 
 /** An entry without a source, with that of its family. What the entry says goes before what config.json says. */
-async function published(entry: WrittenEntry & { readonly source?: undefined }, at: string): Promise<ModelEntry> {
+async function published(entry: WrittenEntry & { readonly source?: undefined }, at: string, place = entry.checkpoint): Promise<ModelEntry> {
   const { checkpoint } = entry;
   if (isOnnx(checkpoint)) return { ...entry, source: checkpoint };
-  const folder = await modelFolder(checkpoint) ?? await modelFolder(path.dirname(checkpoint));
+  const folder = await modelFolder(place) ?? await modelFolder(path.dirname(place));
   if (folder === null) throw new UserError(`${at} names no "source", and its checkpoint ${checkpoint} is no published model: neither it nor its folder holds a config.json. Name the Python file that defines the model`);
   const made = await familyEntry(folder, entry.class);
   const isWeights = (await stat(checkpoint).catch(() => null))?.isFile() === true && path.basename(checkpoint) !== CONFIG_JSON;

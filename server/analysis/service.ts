@@ -260,6 +260,7 @@ export class AnalysisService {
 
   /** What a trial would do: a format and a method for each layer. @throws UserError */
   async plan(analysis: ModelAnalysis, request: TrialOptions): Promise<TrialPlan> {
+    requireModel(analysis);
     if ((request.recipe === undefined) === (request.format === undefined)) throw new UserError('a trial needs either a recipe or a format');
     const method = request.method === undefined ? undefined : methodNamed(request.method).id;
     const named = request.layers !== undefined && request.layers.length > 0;

@@ -25,8 +25,8 @@ test('evaluate: stories260k from its folder, its config.json, and a bitlens.json
   const model = stories(t);
   const data = ['--data', tokens(), '--task', 'language-model'];
   const project = path.join(path.dirname(model), 'bitlens.json');
-  for (const words of [[model, ...data], [path.join(model, 'config.json'), ...data], [project], [model]]) {
-    if (words.length === 1) writeFileSync(project, JSON.stringify({ models: [{ checkpoint: 'stories', task: 'language-model', data: { evaluation: { inputs: tokens() } } }] }));
+  for (const [words, named] of [[[model, ...data], {}], [[path.join(model, 'config.json'), ...data], {}], [[project], { checkpoint: 'stories' }], [[model], { checkpoint: 'stories' }], [[project], { source: 'stories/config.json', checkpoint: 'stories/model.safetensors' }], [[project], { source: 'stories' }]] as const) {
+    if (words.length === 1) writeFileSync(project, JSON.stringify({ models: [{ ...named, task: 'language-model', data: { evaluation: { inputs: tokens() } } }] }));
     const { loss, metric, root } = await run<{ loss: number; metric: string; root: string }>('evaluate', ...words);
     assert.ok(Math.abs(loss - 1.2015) <= 2e-4, `${words[0]}: ${loss}`);
     assert.deepEqual([metric, root], ['perplexity', 'LlamaForCausalLM']);
