@@ -56,7 +56,7 @@ interface Planned {
 export async function calibrate(model: PreparedModel, feed: Feed, indices: readonly number[], layers: readonly CalibratedLayer[], options: CalibrateOptions): Promise<void> {
   const planned = layers.map((layer): Planned => {
     const all = sitesOf(model.graph, layer.tensor);
-    const sites = all.filter(({ kind, node }) => kind !== 'lookup' && (kind === 'linear' ? isMatrix(layer) : fits(layer, groupsOf({ kind, node } as LayerSite))));
+    const sites = all.filter(({ kind, node, outputAxis }) => kind !== 'lookup' && (kind === 'linear' ? isMatrix(layer) && (outputAxis === undefined || layer.shape[outputAxis] === layer.layout.rows) : fits(layer, groupsOf({ kind, node } as LayerSite))));
     return { layer, sites, first: all[0]?.at ?? Infinity, uses: all.length };
   }).sort((a, b) => a.first - b.first);
   for (const { layer, sites } of planned) {

@@ -10,6 +10,7 @@ import type { Layer } from '../linking/layer';
 import { CannotRun, followed } from './cannot-run';
 import { specOf } from './measurements';
 import type { ModelAnalysis } from './model-analysis';
+import { orientedBy } from './orientation';
 import { requireData, trialData, type ModelData } from './model-data';
 import type { KernelPort, TracingPort, RunOptions } from './ports';
 import { RunCache, type RunResults } from './run-cache';
@@ -89,7 +90,7 @@ export class Running {
   async sensitivity(analysis: ModelAnalysis, request: SensitivityRequest, options: RunOptions = {}): Promise<SensitivityResult> {
     const metric = measuredMetricNamed(request.metric ?? defaultMeasuredMetric(request.data.task)).id;
     const run = await this.runOf(analysis, request, options);
-    const weights = (request.layers ?? weightLayers(analysis.link!)).map((layer) => specOf(layer));
+    const weights = (request.layers ?? weightLayers(analysis.link!)).map((layer) => specOf(layer)).map(orientedBy(run.graph));
     const result = await this.kernel.run('sensitivity', { ...run, weights, formats: request.formats ?? DEFAULT_FORMATS_MEASURED, metric, scaleRule: 'absmax' }, options);
     this.results.addSensitivity(analysis, result);
     return result;
@@ -111,7 +112,7 @@ export class Running {
   /** Recipes as wholes, on the same data, weights rounded to nearest. */
   async judge(analysis: ModelAnalysis, request: JudgeRequest, options: RunOptions = {}): Promise<JudgeResult> {
     const run = await this.runOf(analysis, request, options);
-    return this.kernel.run('judge', { ...run, weights: request.layers.map((layer) => specOf(layer)), recipes: request.recipes, scaleRule: 'absmax' }, options);
+    return this.kernel.run('judge', { ...run, weights: request.layers.map((layer) => specOf(layer)).map(orientedBy(run.graph)), recipes: request.recipes, scaleRule: 'absmax' }, options);
   }
 
   async trial(analysis: ModelAnalysis, request: ModelTrialRequest, options: RunOptions = {}): Promise<TrialResult> {
@@ -121,7 +122,7 @@ export class Running {
     const { transforms, range, corrections } = request.steps ?? NO_STEPS;
     const rounded = request.plan.layers.flatMap(({ layer, activations }) => (activations === undefined ? [] : [{ key: layer.path, tensor: specOf(layer).tensor, format: activations }]));
     return this.kernel.run('trial', {
-      ...run, tasks: planTasks(analysis, request.plan, request.export ?? null), seed: SEED, sequential: request.sequential,
+      ...run, tasks: planTasks(analysis, request.plan, request.export ?? null).map(orientedBy(run.graph)), seed: SEED, sequential: request.sequential,
       calibration: calibration ? { data: calibration, ...(request.calibrationSamples === undefined ? {} : { samples: request.calibrationSamples }) } : null,
       ...(transforms.length > 0 ? { transforms } : {}), ...(corrections.length > 0 ? { corrections } : {}), ...(rounded.length > 0 ? { activations: { layers: rounded, ...(range ? { range } : {}) } } : {}),
       ...(request.export ? { export: { ...request.export, ...await graphBeside(this.python, analysis, request.export.path, run.graph) } } : {}),

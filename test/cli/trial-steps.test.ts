@@ -1,8 +1,10 @@
 /** Trials that do more than round weights: transforms, rounded activations, corrections, on the real networks. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
 import { needsData } from '../support/data';
+import { temporarySafetensors } from '../support/temporary-safetensors';
 import { resnet, stories } from './networks';
 import { bitlens, folder, json } from './run';
 
@@ -64,4 +66,18 @@ test('trial: steps that there are not, that do nothing, or that a file cannot ho
   await refused(/nf4 is no format that activations|nf4.* no format that activations/, '--activations', 'nf4');
   await refused(/hadamard turns what layers are applied to.*activations/, '--transform', 'hadamard', '--activations', 'int8-sym-channel', '--export', path.join(folder(t), 'x.safetensors'));
   await refused(/hadamard turns.*layout gptq/, '--transform', 'hadamard', '--export', path.join(folder(t), 'x.safetensors'), '--export-layout', 'gptq');
+});
+
+test('trial: a parameter that is applied as x @ weight has its output channels last, as the graph says', async (t) => {
+  const place = folder(t);
+  const model = path.join(place, 'model.py');
+  writeFileSync(model, 'import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.weight = nn.Parameter(torch.empty(6, 4))\n\n    def forward(self, x):\n        return x @ self.weight\n');
+  // Columns of very different size: one scale for each of them loses little, one for each row much.
+  const values = Float32Array.from({ length: 24 }, (_, i) => ((i * 7) % 11 - 5) * 10 ** (i % 4 - 2));
+  const checkpoint = await temporarySafetensors(t, [{ name: 'weight', shape: [6, 4], values }]);
+  const data = await temporarySafetensors(t, [{ name: 'x', shape: [32, 6], values: Float32Array.from({ length: 192 }, (_, i) => Math.sin(i * i)) }]);
+  for (const method of ['rtn', 'gptq']) {
+    const tried = await run<{ layers: { after: { sqnrDb: number } }[] }>('trial', 'ptq', model, '--checkpoint', checkpoint, '--data', data, '--calibration', data, '--task', 'features', '--format', 'int6-sym-channel', '--method', method, '--transform', 'hadamard');
+    assert.ok(tried.layers[0]!.after.sqnrDb > 25, `${method}: ${tried.layers[0]!.after.sqnrDb} dB`);
+  }
 });

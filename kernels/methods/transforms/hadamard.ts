@@ -78,7 +78,7 @@ export const hadamard: Transform = {
       const sites = sitesOf(graph, layer.tensor);
       const [site] = sites;
       const rotation = new BlockRotation(layer.layout.cols);
-      return sites.length === 1 && site!.kind === 'linear' && layer.shape.length === 2 && rotation.size > 1 ? [{ layer, site: site!, rotation }] : [];
+      return sites.length === 1 && site!.kind === 'linear' && layer.shape.length === 2 && layer.shape[site!.outputAxis ?? -1] === layer.layout.rows && rotation.size > 1 ? [{ layer, site: site!, rotation }] : [];
     }).sort((a, b) => a.site.at - b.site.at);
     const changed = new Map<string, Float32Array>();
     const back = new Map<string, (matrix: Float32Array) => Float32Array>();

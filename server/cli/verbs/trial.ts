@@ -71,7 +71,7 @@ export const trial: Verb = {
     if (before.loss !== null) context.print(`Loss ${shown(before.loss)} → ${shown(after.loss)}${before.accuracy === null ? '' : `, accuracy ${shown(before.accuracy)} → ${shown(after.accuracy)}`}\n`);
     context.print(`${after.kl === null ? `Noise to signal of the output ${after.nsr.toPrecision(3)}` : `KL divergence ${after.kl.toPrecision(4)}${after.klStderr === null ? '' : ` ± ${after.klStderr.toPrecision(2)}`} nats`}, judged on ${plural(result.samples, 'sample')} (${plain(result.data)})\n`);
     context.print(`${result.calibration ? `Calibrated on ${plural(result.calibration.samples, 'sample')} (${plain(result.calibration.data)}); ` : ''}${result.seconds.toFixed(1)} s\n`);
-    for (const text of stepTexts(result)) context.print(`${plain(text.charAt(0).toUpperCase() + text.slice(1), 300)}\n`);
+    for (const text of stepTexts(result)) context.print(`${plain(text, 300)}\n`);
     for (const { key, reason } of result.kept ?? []) context.print(`Kept as stored: ${plain(key.replace(/\0.*/s, ''))}: ${plain(reason, 300)}\n`);
     for (const note of [...plan.notes, ...result.notes]) context.print(`Note: ${plain(note, 500)}\n`);
     if (result.export) context.print(`Written to ${result.export.path} (${bytesText(result.export.bytes)}, ${layout}); ${plural(result.export.verifiedTensors, 'tensor')} read back and equal\n`);
