@@ -3,6 +3,7 @@
  * model computes as it is: f(x / s) = f(x) / s for the operators between. Read off the graph, whatever the architecture.
  */
 import { reshapedAxes, transposedAxes, untransposedAxes, type Axes } from './axis-map';
+import { ChannelParameters, last } from './channel-parameters';
 import { tensorOf, type ChannelUse } from './channel-uses';
 import { movingValues, producers, readsOf, valueTypes } from './cut';
 import type { Graph, GraphInitializer, GraphNode } from './graph';
@@ -33,6 +34,7 @@ export class ChannelGroups {
   private readonly outputs: Set<string>;
   private readonly initializers: ReadonlyMap<string, GraphInitializer>;
   private readonly typeOf: ReturnType<typeof valueTypes>;
+  private readonly parameters: ChannelParameters;
 
   constructor(private readonly graph: Graph, private readonly options: GroupOptions = {}) {
     this.made = producers(graph);
@@ -40,6 +42,7 @@ export class ChannelGroups {
     this.typeOf = valueTypes(graph);
     this.outputs = new Set(graph.outputs.map(({ name }) => name));
     this.initializers = new Map(graph.initializers.map((each) => [each.name, each]));
+    this.parameters = new ChannelParameters(this.initializers, this.made, this.moving, (name) => this.shape(name));
     for (const node of graph.nodes) for (const read of new Set(readsOf(node))) this.users.set(read, [...(this.users.get(read) ?? []), node]);
   }
 
@@ -141,7 +144,7 @@ export class ChannelGroups {
       return join(output, this.lifted(name, output, axes));
     }
     if (op === 'BatchNormalization') return axes.length === 1 && axes[0] === 1 && (this.options.throughBatchNorm ? join(output, axes) : true);
-    return this.taker(node, name, axes) !== null || (op === 'MatMul' && name === inputs[1] && this.moving.has(first) && last(axes, this.shape(name).length) && join(output, [this.shape(output).length - 1]));
+    return this.parameters.taker(node, name, axes) !== null || (op === 'MatMul' && name === inputs[1] && this.moving.has(first) && last(axes, this.shape(name).length) && join(output, [this.shape(output).length - 1]));
   }
 
   /** Dimensions of an operand in the result, which may have more. */
@@ -187,67 +190,9 @@ export class ChannelGroups {
     if (op === 'BatchNormalization') return axes.length === 1 && axes[0] === 1 && (this.options.throughBatchNorm ? join(first, axes) : true);
     if (op === 'LayerNormalization' || op === 'RMSNormalization') return last(axes, this.shape(name).length) && inputs[1] !== undefined && this.shape(inputs[1]).length === 1;
     if (op === 'MatMul' && this.moving.has(first) && this.moving.has(second)) return last(axes, this.shape(name).length) && join(second, [this.shape(second).length - 1]);
-    return this.maker(node, name, axes) !== null;
+    return this.parameters.maker(node, name, axes) !== null;
   }
   private dependsOnChannels(divisor: string, output: string, axes: Axes): boolean { return this.parameter(output, divisor, axes) !== 'one'; }
-
-  /** The weight that an operator applies to channels of its input. */
-  private taker(node: GraphNode, name: string, axes: Axes): ChannelUse | null {
-    const { op, inputs } = node;
-    if (inputs[0] !== name) return null;
-    const weight = this.weightOf(inputs[1] ?? '');
-    if (!weight) return null;
-    const { initializer, turned } = weight;
-    const rank = this.shape(name).length;
-    if (op === 'MatMul' && initializer.shape.length === 2 && last(axes, rank)) return { initializer, axis: turned ? 1 : 0, groups: 1, role: 'takes' };
-    if (op === 'Gemm' && last(axes, rank) && !flag(node, 'transA')) return { initializer, axis: turned !== flag(node, 'transB') ? 1 : 0, groups: 1, role: 'takes' };
-    if (turned || axes.length !== 1 || axes[0] !== 1) return null;
-    const groups = groupCount(node);
-    if (op === 'Conv') return initializer.shape[1] === 1 && groups > 1 ? this.depthwise(node, initializer, 'takes') : { initializer, axis: 1, groups, role: 'takes' };
-    return op === 'ConvTranspose' ? { initializer, axis: 0, groups: 1, role: 'takes' } : null;
-  }
-  /** One kernel for each channel: channels come in and go out along dimension 0. Several for each are several channels out. */
-  private depthwise(node: GraphNode, initializer: GraphInitializer, role: 'takes' | 'makes'): ChannelUse | null {
-    return role === 'makes' || initializer.shape[0] === groupCount(node) ? { initializer, axis: 0, groups: 1, role } : null;
-  }
-
-  /** The parameters of an operator that make channels of its output. */
-  private maker(node: GraphNode, name: string, axes: Axes): ChannelUse[] | null {
-    const { op, inputs } = node;
-    const rank = this.shape(name).length;
-    const bias = (input: string | undefined): ChannelUse[] | null => {
-      if (!input) return [];
-      const initializer = this.initializers.get(input);
-      return initializer?.shape.length === 1 ? [{ initializer, axis: 0, groups: 1, role: 'shifts' }] : null;
-    };
-    if (op === 'Gather') {
-      const table = this.initializers.get(inputs[0] ?? '');
-      return table?.shape.length === 2 && axisOf(node) === 0 && last(axes, rank) ? [{ initializer: table, axis: 1, groups: 1, role: 'makes' }] : null;
-    }
-    const weight = this.weightOf(inputs[1] ?? '');
-    if (!weight || !this.moving.has(inputs[0]!)) return null;
-    const { initializer, turned } = weight;
-    if (op === 'MatMul' && initializer.shape.length === 2 && last(axes, rank)) return [{ initializer, axis: turned ? 0 : 1, groups: 1, role: 'makes' }];
-    const biased = bias(inputs[2]);
-    if (!biased) return null;
-    if (op === 'Gemm' && last(axes, rank) && !flag(node, 'transA')) return [{ initializer, axis: turned !== flag(node, 'transB') ? 0 : 1, groups: 1, role: 'makes' }, ...biased];
-    if (turned || axes.length !== 1 || axes[0] !== 1) return null;
-    if (op === 'Conv') return [{ initializer, axis: 0, groups: 1, role: 'makes' }, ...biased];
-    return op === 'ConvTranspose' ? [{ initializer, axis: 1, groups: groupCount(node), role: 'makes' }, ...biased] : null;
-  }
-
-  /** A tensor of the checkpoint behind operators that hand it on, and whether its two dimensions are swapped. */
-  private weightOf(name: string): { initializer: GraphInitializer; turned: boolean } | null {
-    let turned = false;
-    for (let at = name; ;) {
-      const initializer = this.initializers.get(at);
-      if (initializer) return 'checkpoint' in initializer.data ? { initializer, turned } : null;
-      const node = this.made.get(at);
-      if (!node || node.domain || (node.op !== 'Transpose' && node.op !== 'Identity') || (node.op === 'Transpose' && this.shape(at).length !== 2)) return null;
-      if (node.op === 'Transpose') turned = !turned;
-      at = node.inputs[0]!;
-    }
-  }
 
   /** The parameters on both sides of the members; null where one of them is also used elsewhere, or is no float32 tensor of the checkpoint. */
   private assemble(members: ReadonlyMap<string, Axes>, channels: number): ChannelGroup | null {
@@ -276,15 +221,15 @@ export class ChannelGroups {
       else if (op === 'Mul' && taken.length > 1) return null;
       else if ((op === 'Add' || op === 'Sub') && gives && moving.length === 1) before.push(one(inputs.find((input) => !this.moving.has(input))!, 'shifts'));
       else {
-        const takes = taken.length > 0 && !gives ? this.taker(node, taken[0]!, members.get(taken[0]!)!) : null;
+        const takes = taken.length > 0 && !gives ? this.parameters.taker(node, taken[0]!, members.get(taken[0]!)!) : null;
         if (takes) after.push(takes);
         if (gives && taken.length === 0) {
-          const makes = this.maker(node, output, members.get(output)!);
+          const makes = this.parameters.maker(node, output, members.get(output)!);
           if (!makes) return null;
           before.push(...makes);
-        } else if (gives && this.weightOf(inputs[1] ?? '') && (op === 'Conv' || op === 'Gemm' || op === 'MatMul' || op === 'ConvTranspose')) {
+        } else if (gives && this.parameters.weightOf(inputs[1] ?? '') && (op === 'Conv' || op === 'Gemm' || op === 'MatMul' || op === 'ConvTranspose')) {
           // Channels of one group come in and go out: the weight is both.
-          const [makes, also] = [this.maker(node, output, members.get(output)!), this.taker(node, taken[0]!, members.get(taken[0]!)!)];
+          const [makes, also] = [this.parameters.maker(node, output, members.get(output)!), this.parameters.taker(node, taken[0]!, members.get(taken[0]!)!)];
           if (!makes || !also) return null;
           before.push(...makes);
           after.push(also);
@@ -312,10 +257,5 @@ export class ChannelGroups {
   }
 }
 
-/** Do these dimensions count what the last dimension of a value of this rank counts, and nothing else? */
-const last = (axes: Axes, rank: number): boolean => axes.length === 1 && axes[0] === rank - 1;
-const flag = ({ attributes }: GraphNode, name: string): boolean => { const found = attributes?.[name]; return found !== undefined && 'int' in found && found.int !== 0; };
-function groupCount({ attributes }: GraphNode): number { const group = attributes?.group; return group && 'int' in group ? group.int : 1; }
-function axisOf({ attributes }: GraphNode): number { const axis = attributes?.axis; return axis && 'int' in axis ? axis.int : 0; }
 /** What a batch norm adds to its variance: 1e-5 unless it says otherwise. */
 function epsilonOf({ attributes }: GraphNode): number { const epsilon = attributes?.epsilon; return epsilon && 'float' in epsilon ? Math.fround(epsilon.float) : Math.fround(1e-5); }
