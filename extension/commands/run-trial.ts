@@ -7,7 +7,7 @@ import { Refusal } from '../errors';
 import { askWhereTo, folderOf, isOnnxModel, requireTrust, targetOf, textOf, textsOf, type Arguments } from '../ui/arguments';
 import { pickFormat, pickLayout, pickMethod, type Layout } from '../ui/picks';
 import { pickSteps, type Steps } from '../ui/pick-steps';
-import { formatAverageBits, formatBytes, formatCount, formatJudged, oneLine } from '../ui/text';
+import { evidenceInShort, formatAverageBits, formatBytes, formatCount, formatJudged, oneLine } from '../ui/text';
 import { offer } from './command';
 
 type Plan = Pick<TrialRequest, 'recipe' | 'format' | 'method'> & Steps;
@@ -48,9 +48,9 @@ export async function runTrial(context: Context, request: TrialRequest): Promise
   const summary = await context.server.requestWithProgress(title, 'bitlens/trial', request);
   await context.trials.add({ target: { uri: request.uri, ...(request.root && { root: request.root }) }, recipe: request.recipe ?? null, summary });
   const written = summary.export;
-  offer(vscode.l10n.t('{0}: {1} layers at {2} bits on average, {3} instead of {4}.{5}{6} {7}', oneLine(summary.title, 80), formatCount(summary.layers.length),
+  offer(vscode.l10n.t('{0}: {1} layers at {2} bits on average, {3} instead of {4}.{5}{6} {7}', oneLine(summary.title, 140), formatCount(summary.layers.length),
     formatAverageBits(summary.averageBits), formatBytes(summary.bytesAfter), formatBytes(summary.bytesBefore),
-    summary.judged ? ` ${vscode.l10n.t('The model: {0}.', oneLine(formatJudged(summary.judged)))}` : '', written ? ` ${vscode.l10n.t('Wrote {0}, verified {1} tensors.', path.basename(written.path), formatCount(written.verifiedTensors))}` : '', summary.evidence), [
+    summary.judged ? ` ${vscode.l10n.t('The model: {0}.', oneLine(formatJudged(summary.judged)))}` : '', written ? ` ${vscode.l10n.t('Wrote {0}, verified {1} tensors.', path.basename(written.path), formatCount(written.verifiedTensors))}` : '', evidenceInShort(summary.evidence)), [
     { title: vscode.l10n.t('Show Trial'), run: () => vscode.commands.executeCommand('bitlens.showTrial', { id: summary.id }) },
     ...(written ? [{ title: vscode.l10n.t('Inspect Checkpoint'), run: () => vscode.commands.executeCommand('bitlens.inspectCheckpoint', vscode.Uri.file(written.path)) }] : []),
   ]);

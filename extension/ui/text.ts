@@ -70,3 +70,9 @@ export function withoutIcons(text: string): string {
 export function markdownCell(text: string): string {
   return oneLine(text).replace(/[\\`*_{}[\]()#+\-.!|<>~&$@:]/g, (character) => `\\${character}`);
 }
+
+/** What figures rest on, without the notes that follow: a notification is read in passing, and the trial's document has them all. */
+export function evidenceInShort(evidence: string): string {
+  const [first = '', second = ''] = evidence.split('; ');
+  return second.startsWith('calibrated') ? `${first}; ${second}` : first;
+}

@@ -50,6 +50,6 @@ test('a trial with a transform, rounded activations and a correction says what e
   await bench.pickMany('smoothquant-plus', 'bias-correction');
   await bench.pick('int8-sym-channel');
   await bench.pick('Measure only');
-  assert.match(await bench.notification(/KL 0\.\d+/), /smoothquant-plus at \d+ of \d+ places.*inputs of \d+ layers rounded to int8-sym-channel.*bias-correction at \d+ of \d+/s);
+  assert.match(await bench.notification(/KL 0\.\d+/), /rtn, smoothquant-plus, activations int8-sym-channel, bias-correction: \d+ layers/);
   await bench.screenshot('trial-steps-dark');
 });
