@@ -116,7 +116,7 @@ async function inSequence(model: PreparedModel, feed: Feed, indices: readonly nu
     early.set(each.layer.tensor, sums.inputs());
   }
   // The model as it becomes, and beside it what the unquantized model gives at the same places.
-  const [state, clean] = [new Walk(model, feed, batches), new Walk(model, feed, batches)];
+  const [state, clean] = [new Walk(model, feed, batches, options.memory / 2), new Walk(model, feed, batches, options.memory / 2)];
   const unchanged: ReadonlyMap<string, Float32Array> = new Map();
   const moments = new MomentModels(indices.length, options.threads, true);
   try {
