@@ -46,13 +46,18 @@ export function inputCandidates(machine: Machine, root: Instance, data: { readon
   return shapes.map((shape) => [{ ...shape, name: first }, ...names.slice(1).map((name): InputSpec => otherInput(root, name, shape, contextWidth))]);
 }
 
-/** Parameters of forward that are plain numbers, not tensors, with what they are taken to be. */
+/** What a recurrent net remembers from the call before. */
+const STATES = /^(hidden|hx|h_?0|hidden_?states?|states?|prev_?(state|hidden))$/i;
+const isRecurrent = (root: Instance): boolean => walkModules(root).some(({ module }) => module.cls.mro.some(({ span, name }) => span === null && /^(LSTM|GRU|RNN)$/.test(name)));
+
+/** Parameters of forward that are plain numbers, not tensors, with what they are taken to be; of a recurrent net also its state, which begins as none. */
 export function plainArguments(root: Instance): ReadonlyMap<string, Value> {
   const forward = root.cls.lookup('forward');
   const found = new Map<string, Value>();
   if (!(forward instanceof PyFunction)) return found;
-  for (const { name, kind, annotation } of forward.definition.parameters.slice(1)) {
+  for (const [index, { name, kind, annotation }] of forward.definition.parameters.slice(1).entries()) {
     if (forward.defaults.has(name) || kind === 'varargs' || kind === 'kwargs') continue;
+    if (index > 0 && STATES.test(name) && isRecurrent(root)) found.set(name, null);
     const type = annotation?.kind === 'name' ? annotation.name : '';
     if (type === 'bool') found.set(name, false);
     else if (type === 'int' || (type === '' && OFFSETS.test(name))) found.set(name, 0);

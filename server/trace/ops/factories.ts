@@ -98,7 +98,22 @@ define('meshgrid', "*tensors, indexing='ij'", (g, a) => {
     return expand(g, unsqueeze(g, flat, dims.map((_, d) => d).filter((d) => d !== place)), dims);
   }));
 });
-for (const name of ['rand', 'randn', 'randint', 'randperm', 'rand_like', 'randn_like', 'normal', 'bernoulli', 'multinomial', 'randint_like']) define(name, '*args, **kwargs', (g) => g.stop(`${name} gives other values each time`));
+/** Noise around zero stands for its mean: what a model gives of it is then the same each time, as its users take it (`mu` of an autoencoder). It is said. */
+const atMean = (g: Tracer, name: string, dims: readonly Whole[], type: OnnxType): Tensor => {
+  // What a constructor draws once and keeps is no noise.
+  if (!g.strict) return g.stop(`${name} gives other values each time`);
+  g.guard(`${name} is not drawn: its mean, 0, is taken`);
+  return filled(g, dims, 0, type);
+};
+define('randn', '*size, dtype=None, generator=None', (g, a) => atMean(g, 'randn', a.wholes('size'), typeOf(g, a, 'F32')));
+define('randn_like', 'input, dtype=None', (g, a) => atMean(g, 'randn_like', g.dims(a.tensor('input')), typeOf(g, a, g.type(a.tensor('input')))));
+define('Tensor.normal_', 'input, mean=0, std=1', (g, a) => {
+  const x = a.tensor('input');
+  if (!g.strict) return g.stop('normal_ gives other values each time');
+  g.guard('normal_ is not drawn: its mean is taken');
+  return g.write(x, filled(g, g.dims(x), a.number('mean', 0), g.type(x)));
+});
+for (const name of ['rand', 'randint', 'randperm', 'rand_like', 'normal', 'bernoulli', 'multinomial', 'randint_like']) define(name, '*args, **kwargs', (g) => g.stop(`${name} gives other values each time`));
 define('diag', 'input, diagonal=0', (g, a) => {
   const x = a.tensor('input');
   if (rank(g, x) !== 1) return g.op('diagonal', x);

@@ -2,7 +2,7 @@
 import { PyList, PyTuple, Tensor, type Value } from '../../python/values/values';
 import { product, type Whole } from '../../python/values/symbolic';
 import type { Bound } from '../bound';
-import { define } from '../registry';
+import { define, defineModule } from '../registry';
 import type { Tracer } from '../tracer';
 import { isFloat } from '../types';
 import { cast, float, rank, reshape, same, scalar, vector } from './basic';
@@ -21,6 +21,16 @@ const summable = (g: Tracer, x: Tensor): Tensor => (isFloat(g.type(x)) ? x : cas
 
 define('sum', 'input, dim=None, keepdim=False, dtype=None', (g, a) => { const x = summable(g, a.tensor('input')); return reduce(g, 'ReduceSum', x, axesOf(g, a, x), a.flag('keepdim')); });
 define('mean nanmean', 'input, dim=None, keepdim=False, dtype=None', (g, a) => { const x = float(g, a.tensor('input')); return reduce(g, 'ReduceMean', x, axesOf(g, a, x), a.flag('keepdim')); });
+/** Losses that forward itself computes and gives beside its output. */
+for (const [name, layer, of] of [['mse_loss', 'MSELoss', (g: Tracer, d: Tensor) => elementwise(g, 'Mul', d, d)], ['l1_loss', 'L1Loss', (g: Tracer, d: Tensor) => same(g, 'Abs', d)]] as const) {
+  const loss = (g: Tracer, x: Tensor, target: Tensor, how: string): Tensor => {
+    const each = of(g, elementwise(g, 'Sub', x, target));
+    const axes = Array.from({ length: rank(g, each) }, (_, i) => i);
+    return how === 'none' ? each : reduce(g, how === 'sum' ? 'ReduceSum' : 'ReduceMean', each, axes, false);
+  };
+  define(name, "input, target, size_average=None, reduce=None, reduction='mean'", (g, a) => loss(g, a.tensor('input'), a.tensor('target'), a.text('reduction', 'mean')));
+  defineModule(layer, 'input, target', (g, m, a) => loss(g, a.tensor('input'), a.tensor('target'), m.text('reduction', 'mean')));
+}
 define('prod', 'input, dim=None, keepdim=False, dtype=None', (g, a) => { const x = summable(g, a.tensor('input')); return reduce(g, 'ReduceProd', x, axesOf(g, a, x), a.flag('keepdim')); });
 define('amax', 'input, dim=None, keepdim=False', (g, a) => reduce(g, 'ReduceMax', a.tensor('input'), axesOf(g, a, a.tensor('input')), a.flag('keepdim')));
 define('amin', 'input, dim=None, keepdim=False', (g, a) => reduce(g, 'ReduceMin', a.tensor('input'), axesOf(g, a, a.tensor('input')), a.flag('keepdim')));
