@@ -1,5 +1,5 @@
-/** Finding checkpoints beside a source file. Looks at names in a few folders; opens nothing. */
-import { readdir, stat } from 'node:fs/promises';
+/** Finding checkpoints beside a source file. Looks at names in a few folders, and at the first bytes of files whose names say little. */
+import { open, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 const FOLDERS = ['', 'checkpoints', 'checkpoint', 'weights', 'ckpt', 'ckpts', 'out', 'pretrained'];
@@ -35,9 +35,21 @@ export async function findCheckpoints(source: string): Promise<FoundCheckpoint[]
     const here = await Promise.all(wanted.slice(0, 200).map(async (entry): Promise<FoundCheckpoint | null> => {
       const file = path.join(folder, entry);
       const facts = await stat(file).catch(() => null);
-      return facts?.isFile() && facts.size > 0 ? { path: file, folder: order, modified: facts.mtimeMs } : null;
+      return facts?.isFile() && facts.size > 0 && (!/\.bin$/i.test(entry) || await beginsLikeWeights(file)) ? { path: file, folder: order, modified: facts.mtimeMs } : null;
     }));
     found.push(...here.filter((entry) => entry !== null).sort((a, b) => b.modified - a.modified || (a.path < b.path ? -1 : 1)));
   }
   return found.slice(0, MAX_CANDIDATES);
+}
+
+/** Anything may be called .bin (a tokenizer, tokens of a text): weights are a PyTorch zip or pickle, safetensors or GGUF, or a pointer to a file that Git LFS keeps. */
+async function beginsLikeWeights(file: string): Promise<boolean> {
+  const handle = await open(file).catch(() => null);
+  // What cannot be opened is reported when it is read.
+  if (!handle) return true;
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(9), 0, 9, 0);
+    const head = buffer.subarray(0, bytesRead);
+    return head[0] === 0x80 || ['PK', 'GGUF', 'version'].some((start) => head.toString('latin1').startsWith(start)) || head[8] === 0x7b;
+  } finally { await handle.close(); }
 }

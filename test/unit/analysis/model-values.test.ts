@@ -80,3 +80,13 @@ test('discovery: usual folders, indices instead of shards, no optimizer files, b
   assert.equal((await findCheckpoints(path.join(root, 'model.py'))).length, 16);
   assert.deepEqual(await findCheckpoints(path.join(root, 'nowhere', 'model.py')), []);
 });
+
+test('files called .bin are weights when they begin like some', async (t) => {
+  const root = folder(t);
+  const contents: Record<string, Buffer | string> = {
+    'tokenizer.bin': Buffer.from([7, 0, 0, 0, 1, 2]), 'train.bin': Buffer.from([200, 1, 9, 0, 3, 0, 4, 0, 9, 0]),
+    'zip.bin': 'PK\x03\x04', 'pickle.bin': Buffer.from([0x80, 2, 0x8a]), 'safe.bin': Buffer.from([8, 0, 0, 0, 0, 0, 0, 0, 0x7b]), 'pointer.bin': 'version https://git-lfs.github.com/spec/v1\n',
+  };
+  for (const [name, content] of Object.entries(contents)) writeFileSync(path.join(root, name), content);
+  assert.deepEqual((await findCheckpoints(path.join(root, 'model.py'))).map((entry) => path.basename(entry.path)).sort(), ['pickle.bin', 'pointer.bin', 'safe.bin', 'zip.bin']);
+});
