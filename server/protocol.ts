@@ -267,6 +267,40 @@ export interface NamedData { readonly task: string | null; readonly calibration:
 /** What a run over the data showed: findings carry the rest. */
 export interface ActivationsSummary { readonly places: number; readonly findings: number; readonly samples: number; readonly seconds: number; readonly data: string }
 
+/** How well each sensitivity metric orders random recipes of about one size by what they really lose. */
+export interface Scorecard {
+  readonly seed: number;
+  readonly formats: readonly string[];
+  readonly baseline: { readonly loss: number | null; readonly accuracy: number | null };
+  readonly recipes: readonly { readonly formats: Readonly<Record<string, string>>; readonly bits: number; readonly loss: number | null; readonly accuracy: number | null; readonly kl: number | null; readonly nsr: number }[];
+  /** What `metrics` are ordered by. */
+  readonly against: 'kl' | 'loss' | 'nsr';
+  /** The best first: Kendall's tau against each figure that was measured, the layers that the metric covers, and what it took. */
+  readonly metrics: readonly {
+    readonly metric: string; readonly basis: 'data' | 'weights';
+    readonly tau: Readonly<Partial<Record<'kl' | 'loss' | 'nsr', number | null>>>;
+    readonly layers: number; readonly of: number;
+    /** Proxies are read off one run together: the time is that of all of them. */
+    readonly seconds: number;
+  }[];
+  /** Metrics that say nothing about this model or its data, with the reason. */
+  readonly refused: readonly { readonly metric: string; readonly reason: string }[];
+  /** Standard deviation of tau between orders that have nothing to do with each other. */
+  readonly chance: number;
+  /** Samples and data that recipes were judged on; `measuredOn` is what metrics looked at, null when none needed any. */
+  readonly samples: number;
+  readonly data: string;
+  readonly synthetic?: EvaluateResult['synthetic'];
+  readonly measuredOn: string | null;
+  readonly secondsJudging: number;
+}
+export interface ScorecardRequest extends ModelTarget {
+  readonly metrics?: readonly string[];
+  readonly formats?: readonly string[];
+  readonly recipes?: number;
+  readonly samples?: number;
+}
+
 export interface EvaluateRequest extends ModelTarget { readonly samples?: number }
 export interface SensitivityRequest extends ModelTarget {
   readonly metric?: string;
@@ -346,6 +380,7 @@ export interface Requests {
   'bitlens/evaluate': { params: EvaluateRequest; result: EvaluateResult };
   'bitlens/activations': { params: EvaluateRequest; result: ActivationsSummary };
   'bitlens/sensitivity': { params: SensitivityRequest; result: SensitivityResult };
+  'bitlens/scorecard': { params: ScorecardRequest; result: Scorecard };
   'bitlens/inspect': { params: { path: string }; result: CheckpointSummary };
   'bitlens/diff': { params: { path: string; other: string }; result: CheckpointDiff };
   'bitlens/tensorDetail': { params: { path: string; tensor: string }; result: TensorDetail };

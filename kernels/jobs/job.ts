@@ -323,10 +323,28 @@ export interface SensitivityResult extends UsedData {
   readonly unit: string;
   /** The unquantized model's. */
   readonly baseline: { readonly loss: number | null; readonly accuracy: number | null };
-  readonly layers: readonly { readonly key: string; readonly formats: Readonly<Record<string, LayerSensitivity>> }[];
+  readonly layers: readonly {
+    readonly key: string;
+    /** What a metric that gives one figure per layer gives; `formats` hold it times the noise-to-signal ratio of the weight. */
+    readonly figure?: MeasuredMean;
+    readonly formats: Readonly<Record<string, LayerSensitivity>>;
+  }[];
   readonly skipped: readonly { readonly key: string; readonly reason: string }[];
+  /** 0 for metrics that rest on no data. */
   readonly samples: number;
   readonly seconds: number;
+}
+/** Proxies: figures of one run of the unquantized model, any number of metrics at once. */
+export interface ProxiesParams extends ModelRun {
+  readonly weights: readonly WeightSpec[];
+  readonly formats: readonly string[];
+  readonly metrics: readonly string[];
+  readonly scaleRule: ScaleRule;
+}
+export interface ProxiesResult {
+  /** In the order of the metrics, without those that are refused: they say nothing about this model or its data. */
+  readonly results: readonly SensitivityResult[];
+  readonly refused: readonly { readonly metric: string; readonly reason: string }[];
 }
 
 /** Weights to quantize, with data to calibrate on and data to judge on. */
@@ -422,6 +440,7 @@ export interface JobTypes {
   onnx: { params: OnnxParams; result: OnnxResult };
   evaluate: { params: EvaluateParams; result: EvaluateResult };
   sensitivity: { params: SensitivityParams; result: SensitivityResult };
+  proxies: { params: ProxiesParams; result: ProxiesResult };
   trial: { params: TrialParams; result: TrialResult };
   judge: { params: JudgeParams; result: JudgeResult };
   activations: { params: ActivationsParams; result: ActivationsResult };

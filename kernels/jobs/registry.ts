@@ -9,6 +9,7 @@ import { evaluateJob } from './evaluate';
 import type { Job, JobKind } from './job';
 import { judgeJob } from './judge';
 import { onnxJob } from './onnx';
+import { proxiesJob } from './proxies';
 import { quantizeJob } from './quantize';
 import { scanJob } from './scan';
 import { sensitivityJob } from './sensitivity';
@@ -26,6 +27,7 @@ export const jobs: { readonly [K in JobKind]: Job<K> } = {
   types: typesJob,
   evaluate: evaluateJob,
   sensitivity: sensitivityJob,
+  proxies: proxiesJob,
   trial: trialJob,
   judge: judgeJob,
   activations: activationsJob,

@@ -2,11 +2,13 @@
 import { parseFormat } from '../formats/registry';
 import type { MeasuredMetric } from '../methods/method';
 import { methodOfKind } from '../methods/registry';
+import { pruned, SPARSITIES } from '../methods/sensitivity/prune-kl';
 import { initializersOf } from '../graph/cut';
-import { figuresOf, isLabelled, labelsOf, scoreBatch, trimmed, type SampleScore } from '../run/judge';
+import { figuresOf, isLabelled, labelsOf, scoreBatch, trimmed, type Estimate, type SampleScore } from '../run/judge';
 import type { NamedArray } from '../run/run-model';
 import { sitesOf } from '../run/sites';
 import { reaches, varyLayers, type VariedLayer } from '../run/vary-layers';
+import { noiseToSignal, quantized, times } from '../run/noise';
 import { toMatrix, toStored } from '../run/weight-matrix';
 import { JobError, type Job, type JobContext, type LayerSensitivity, type SensitivityParams, type SensitivityResult } from './job';
 import { usedData, withRun, type OpenRun } from './model-run';
@@ -29,10 +31,17 @@ export const sensitivityJob: Job<'sensitivity'> = {
     if (formats.length === 0) throw new JobError('there is nothing to measure: no format was named');
     const { layers, skipped } = layersOf(params, run, metric, formats);
     if (layers.length === 0) throw new JobError(`no layer can be measured${skipped.length > 0 ? `: ${skipped[0]!.key.replace(/\0.*/s, '')}: ${skipped[0]!.reason}` : ''}`);
-    const measured = metric.changes === 'one' ? await measureOne(run, judge, metric, layers, formats, context) : await measureKept(run, judge, metric, layers, formats, context);
+    const given = (i: number, of: (format: number) => Measured): Record<string, LayerSensitivity> => Object.fromEntries(formats.map((id, f) => [id, { ...of(f), bitsPerWeight: parseFormat(id).storage(layers[i]!.weight.layout).bitsPerWeight }]));
+    const measured = metric.changes === 'pruned' ? null : metric.changes === 'one' ? await measureOne(run, judge, metric, layers, formats, context) : await measureKept(run, judge, metric, layers, formats, context);
+    const figures = measured ? null : await measurePruned(run, judge, metric, layers, context);
     return {
       metric: metric.id, unit: metric.unit, baseline: judge.baseline(),
-      layers: layers.map(({ key, weight }, i) => ({ key, formats: Object.fromEntries(formats.map((id, f) => [id, { ...measured[i]![f]!, bitsPerWeight: parseFormat(id).storage(weight.layout).bitsPerWeight }])) })),
+      layers: layers.map(({ key, weight }, i) => {
+        const figure = figures?.[i];
+        if (!figure) return { key, formats: given(i, (f) => measured![i]![f]!) };
+        const values = toMatrix(run.model.values(weight.tensor.name), weight.layout);
+        return { key, figure, formats: given(i, (f) => times(figure, noiseToSignal(values, quantized(values, weight.layout, formats[f]!, params.scaleRule)))) };
+      }),
       skipped, samples: run.indices.length, seconds: (performance.now() - started) / 1000, ...usedData(run.dataset),
     };
   }),
@@ -50,6 +59,18 @@ async function measureOne(run: OpenRun, judge: Judge, metric: MeasuredMetric, la
     varied: (layer, variant, batch, output, base) => { scores[layer]![variant]!.push(...(metric.observes === 'model' ? judge.score(batch, output, base) : distances(batch, output, base))); },
   });
   return scores.map((variants) => variants.map((each) => ({ ...metric.score(each, judge.base), ...(metric.observes === 'model' ? judge.figures(each) : {}) })));
+}
+
+/** One layer pruned at a time, at several sparsities: of each sample the mean over them. */
+async function measurePruned(run: OpenRun, judge: Judge, metric: MeasuredMetric, layers: readonly MeasuredLayer[], context: JobContext): Promise<Estimate[]> {
+  const scores = layers.map(() => SPARSITIES.map((): SampleScore[] => []));
+  await varyLayers(run.model, run.feed, run.indices, run.output.name, layers.map((layer) => ({ ...layer, variants: SPARSITIES.map((share) => () => pruned(run.model.values(layer.tensor), share)) })), {
+    memory: context.memoryCapBytes * KEPT_SHARE,
+    step: (done, total) => { context.throwIfCancelled(); context.progress(done, total, 'Pruning one layer at a time'); },
+    base: (batch, outputs) => judge.addBase(batch, outputs.get(run.output.name)!),
+    varied: (layer, variant, batch, output, base) => { scores[layer]![variant]!.push(...judge.score(batch, output, base)); },
+  });
+  return scores.map((levels) => metric.score(levels[0]!.map((first, n) => ({ ...first, kl: levels.reduce((sum, level) => sum + level[n]!.kl, 0) / levels.length })), judge.base));
 }
 
 /** All layers quantized but one. */
@@ -128,10 +149,7 @@ function layersOf(params: SensitivityParams, run: OpenRun, metric: MeasuredMetri
     const { layout } = weight;
     const matrix = (): Float32Array => toMatrix(run.model.values(spec.tensor), layout);
     if (matrix().some((value) => !Number.isFinite(value))) return skip('its weight holds NaN or infinite values');
-    return [{ key: spec.key, tensor: spec.tensor, output, weight, variants: formats.map((id) => () => {
-      const format = parseFormat(id);
-      return toStored(format.decode(format.encode(matrix(), layout, params.scaleRule)), layout);
-    }) }];
+    return [{ key: spec.key, tensor: spec.tensor, output, weight, variants: formats.map((id) => () => toStored(quantized(matrix(), layout, id, params.scaleRule), layout)) }];
   });
   return { layers, skipped };
 }

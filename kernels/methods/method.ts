@@ -69,11 +69,18 @@ export interface PtqMethod extends MethodBase {
   run(weights: Float32Array, view: WeightView, format: NumberFormat, options: Readonly<Record<string, unknown>>, inputs?: LayerInputs | null, poll?: () => void): Quantized | Promise<Quantized>;
 }
 
-/** Turns a measured error into one number per (layer, format): lower is better, additive over layers. */
+/** Where a layer lies in its model. */
+export interface LayerPlace {
+  readonly path: string;
+  /** 0 for the first of the model's layers, 1 for the last. */
+  readonly depth: number;
+}
+
+/** Turns a measured error into one number per (layer, format): lower is better, additive over layers. Rests on no data. */
 export interface SensitivityMetric extends MethodBase {
   readonly kind: 'sensitivity';
   readonly unit: string;
-  score(statistics: WeightStatistics, error: FormatError): number;
+  score(statistics: WeightStatistics, error: FormatError, place: LayerPlace): number;
 }
 
 /** A sensitivity measured by running the model on data with layers quantized: lower is better. */
@@ -82,14 +89,53 @@ export interface MeasuredMetric extends MethodBase {
   readonly unit: string;
   /** Whose output is compared: the model's, or the layer's own. */
   readonly observes: 'model' | 'layer';
-  /** One layer is quantized and all others are not, or the other way round. */
-  readonly changes: 'one' | 'all-but-one';
+  /** One layer is quantized and all others are not, or the other way round; or one layer is pruned, at several sparsities. */
+  readonly changes: 'one' | 'all-but-one' | 'pruned';
   /** Needs labels (or tokens to predict). */
   readonly labels: boolean;
   /** Tasks it is defined for; null: all. */
   readonly tasks: readonly Task[] | null;
   /** @param base the same samples without the change */
   score(samples: readonly SampleScore[], base: readonly SampleScore[]): Estimate;
+}
+
+/** A value of the model on one sample: `data` is [positions, channels], row-major. */
+export interface SampleRows { readonly data: Float32Array; readonly positions: number; readonly channels: number }
+/** A layer as proxies see it. */
+export interface ProxyLayer {
+  readonly key: string;
+  readonly formats: readonly {
+    /** Bits of one code. */
+    readonly codeBits: number;
+    /** sum e^2 / sum w^2 of the weight in the format. */
+    readonly nsr: number;
+    /** sum e^2 over the weights that each channel of the input is multiplied by. */
+    readonly channelErrors: Float64Array;
+  }[];
+}
+/**
+ * A sensitivity read off one run of the unquantized model: lower is better. It looks at what layers take or give, or at what goes
+ * into and out of the repeated block that a layer is part of.
+ */
+export interface ProxyMetric extends MethodBase {
+  readonly kind: 'sensitivity';
+  readonly unit: string;
+  /** A figure for each layer in each format; or one for each layer, which formats weigh with their noise-to-signal ratio. */
+  readonly per: 'format' | 'layer';
+  readonly looksAt: 'input' | 'output' | 'block';
+  /** Samples without which the figure says nothing. */
+  readonly leastSamples: number;
+  open(layers: readonly ProxyLayer[], folds: number): ProxyRun;
+}
+export interface ProxyRun {
+  /** @param after what comes out of the block whose input `rows` is; absent when a single value is looked at */
+  add(layer: number, fold: number, rows: SampleRows, after?: SampleRows): void;
+  /**
+   * @param without a fold that is left out; null for none
+   * @param poll throws when the work is cancelled
+   * @returns per layer, the figure of each format, or the one figure
+   */
+  scores(without: number | null, poll: () => void): number[][];
 }
 
 /** Turns measurements and a budget into one format per layer. */
@@ -194,9 +240,14 @@ export interface Correction extends MethodBase {
   run(work: ModelWork, original: PreparedModel): Promise<Changed>;
 }
 
-export type Method = CostModel | Generator | PtqMethod | Transform | RangeMethod | Correction | SensitivityMetric | MeasuredMetric | Allocator;
+export type Method = CostModel | Generator | PtqMethod | Transform | RangeMethod | Correction | SensitivityMetric | MeasuredMetric | ProxyMetric | Allocator;
+type AnyMetric = SensitivityMetric | MeasuredMetric | ProxyMetric;
 
-/** Is the metric one that runs the model? */
-export function isMeasured(metric: SensitivityMetric | MeasuredMetric): metric is MeasuredMetric {
+/** Is the metric one that runs the model with layers changed? */
+export function isMeasured(metric: AnyMetric): metric is MeasuredMetric {
   return 'observes' in metric;
+}
+/** Is the metric one that looks at the unquantized model on data? */
+export function isProxy(metric: AnyMetric): metric is ProxyMetric {
+  return 'looksAt' in metric;
 }

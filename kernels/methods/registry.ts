@@ -12,7 +12,7 @@ import { bops } from './cost/bops';
 import { latency } from './cost/latency';
 import { batchNormReEstimation } from './corrections/batch-norm-re-estimation';
 import { biasCorrection } from './corrections/bias-correction';
-import { isMeasured, type Allocator, type Correction, type CostModel, type Generator, type MeasuredMetric, type Method, type PtqMethod, type RangeMethod, type SensitivityMetric, type Transform } from './method';
+import { isMeasured, isProxy, type Allocator, type Correction, type CostModel, type Generator, type MeasuredMetric, type Method, type ProxyMetric, type PtqMethod, type RangeMethod, type SensitivityMetric, type Transform } from './method';
 import { adaround } from './ptq/adaround';
 import { comq } from './ptq/comq';
 import { gptq } from './ptq/gptq';
@@ -25,8 +25,16 @@ import { entropyRange } from './ranges/entropy';
 import { dynamicRange, maxRange } from './ranges/max';
 import { mseRange } from './ranges/mse';
 import { percentileRange } from './ranges/percentile';
-import { measuredMetrics } from './sensitivity/measured';
+import { activationWeighted } from './sensitivity/activation-weighted';
+import { cca } from './sensitivity/cca';
+import { depthPrior } from './sensitivity/depth-prior';
+import { featureEntropy } from './sensitivity/feature-entropy';
+import { lim } from './sensitivity/lim';
 import { limZd } from './sensitivity/lim-zd';
+import { measuredMetrics } from './sensitivity/measured';
+import { pruneKl } from './sensitivity/prune-kl';
+import { qsur } from './sensitivity/qsur';
+import { typePrior } from './sensitivity/type-prior';
 import { weightMse } from './sensitivity/weight-mse';
 import { weightNsr } from './sensitivity/weight-nsr';
 import { weightSse } from './sensitivity/weight-sse';
@@ -37,7 +45,7 @@ import { outlierSuppressionPlus } from './transforms/outlier-suppression-plus';
 import { smoothquant } from './transforms/smoothquant';
 import { smoothquantPlus } from './transforms/smoothquant-plus';
 
-const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, smoothquant, smoothquantPlus, outlierSuppressionPlus, awq, crossLayerEqualization, hadamard, maxRange, percentileRange, mseRange, entropyRange, dynamicRange, biasCorrection, batchNormReEstimation, weightNsr, weightSse, weightMse, limZd, ...measuredMetrics, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency, zeroq, selfGenerated, noise];
+const all: readonly Method[] = [rtn, mseClip, hqq, importance, gptq, comq, adaround, adaquant, flexround, signround, smoothquant, smoothquantPlus, outlierSuppressionPlus, awq, crossLayerEqualization, hadamard, maxRange, percentileRange, mseRange, entropyRange, dynamicRange, biasCorrection, batchNormReEstimation, weightNsr, weightSse, weightMse, limZd, depthPrior, typePrior, ...measuredMetrics, pruneKl, activationWeighted, lim, cca, qsur, featureEntropy, knapsack, greedy, logVariance, uniform, firstLastHigh, random, bops, latency, zeroq, selfGenerated, noise];
 
 /** Short names that people type. */
 const ALIASES: Readonly<Record<string, string>> = { nsr: 'weight-nsr', sse: 'weight-sse', mse: 'weight-mse', zd: 'lim-zd' };
@@ -53,7 +61,7 @@ export function method(id: string): Method | undefined {
 /** What a short name stands for; the id itself where it is none. */
 export const aliased = (id: string): string => (Object.hasOwn(ALIASES, id) ? ALIASES[id]! : id);
 
-interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; allocation: Allocator; cost: CostModel; calibration: Generator; transform: Transform; range: RangeMethod; correction: Correction }
+interface MethodOfKind { ptq: PtqMethod; sensitivity: SensitivityMetric; measured: MeasuredMetric; proxy: ProxyMetric; allocation: Allocator; cost: CostModel; calibration: Generator; transform: Transform; range: RangeMethod; correction: Correction }
 
 /** The method of an id and kind: methods of two kinds may share a name. @throws RangeError naming the methods of that kind. */
 export function methodOfKind<K extends keyof MethodOfKind>(kind: K, id: string): MethodOfKind[K] {
@@ -63,8 +71,8 @@ export function methodOfKind<K extends keyof MethodOfKind>(kind: K, id: string):
   throw new RangeError(`"${id.slice(0, 80)}" is not a ${kind} method; known: ${own.map((each) => each.id).join(', ')}`);
 }
 
-/** `measured` are the sensitivity metrics that run the model, `sensitivity` those that read weights alone. */
+/** `measured` are the sensitivity metrics that run the model with layers changed, `proxy` those that look at it as it is, `sensitivity` those that read weights alone. */
 function isOfKind<K extends keyof MethodOfKind>(kind: K, each: Method): each is MethodOfKind[K] & Method {
   if (each.kind !== 'sensitivity') return each.kind === kind;
-  return kind === (isMeasured(each) ? 'measured' : 'sensitivity');
+  return kind === (isMeasured(each) ? 'measured' : isProxy(each) ? 'proxy' : 'sensitivity');
 }

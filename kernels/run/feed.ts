@@ -51,6 +51,11 @@ export class Feed {
     return Array.from({ length: Math.ceil(indices.length / this.batch) }, (_, i) => indices.slice(i * this.batch, (i + 1) * this.batch));
   }
 
+  /** Samples that the model is handed for so many: more where its batch is fixed. */
+  fed(samples: number): number {
+    return this.fixed ? Math.max(this.batch, samples) : samples;
+  }
+
   /** Inputs of the model for these samples. A model with a batch of its own is given the last sample again to fill it up. */
   inputs(indices: readonly number[]): Map<string, NamedArray> {
     const filled = this.fixed ? [...indices, ...new Array<number>(Math.max(0, this.batch - indices.length)).fill(indices.at(-1)!)] : indices;

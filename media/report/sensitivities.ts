@@ -14,10 +14,10 @@ function metricTable(each: ReportSensitivity, onOpen: (path: string) => void): H
   const depth = depthOf(each);
   const rows = [...each.layers].sort((a, b) => (b.values[0]?.value ?? 0) - (a.values[0]?.value ?? 0));
   return h('div', {},
-    h('p', { class: 'dim' }, `${each.title} (${each.unit}): mean ± standard error over ${integer(each.samples)} samples of ${each.data}; higher is more sensitive. ${agreementText(each)}`),
+    h('p', { class: 'dim' }, `${each.title} (${each.unit}): ${each.samples === 0 ? 'from the weights and the place of each layer, without data' : `mean ± standard error over ${integer(each.samples)} samples of ${each.data}`}; higher is more sensitive. ${agreementText(each)}`),
     h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': `${each.title} of each layer` },
       h('table', { class: 'heat' },
-        h('caption', { class: 'dim' }, 'One layer quantized at a time, the most sensitive first'),
+        h('caption', { class: 'dim' }, 'The most sensitive first'),
         h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Layer'), ...each.formats.map((format) => h('th', { scope: 'col' }, format)))),
         h('tbody', {}, ...rows.map(({ path, values }) => h('tr', {},
           h('th', { scope: 'row', title: path }, h('button', { type: 'button', class: 'link', click: () => onOpen(path) }, path)),

@@ -15,6 +15,7 @@ import type { KernelPort, RunOptions, TracingPort } from './ports';
 import { writeRecipeFile } from './recipe-file';
 import type { Running } from './running';
 import { traceAnalysis } from './trace';
+import { isProxy } from '../../kernels/methods/method';
 import { samplesText } from './trial';
 import { allocatorNamed, COSTS, isMeasuredMetric, measuredMetricNamed, metricNamed } from './vocabulary';
 
@@ -78,7 +79,7 @@ export async function allocateModel(setting: Setting, model: MeasuredModel, requ
   };
   if (request.metric === undefined || !isMeasuredMetric(request.metric)) {
     const metric = metricNamed(request.metric);
-    const allocation = await allocate({ ...problem, errorOf: weightErrors(metric), allocator }, request, options);
+    const allocation = await allocate({ ...problem, errorOf: weightErrors(metric, layers), allocator }, request, options);
     return finish(allocation, request, recipeOf(analysis, allocation, metric.id, request, readBy, folder));
   }
   const metric = measuredMetricNamed(request.metric);
@@ -87,7 +88,7 @@ export async function allocateModel(setting: Setting, model: MeasuredModel, requ
     budget: budgetOf(request), drop: request.drop === undefined ? null : { share: request.drop, minimize: request.minimize ?? 'size' },
   }, options);
   const { sensitivity, allocation, budget, judgement, notes } = measured;
-  const evidence = `${metric.title}: layers rounded to nearest one by one on ${samplesText(sensitivity.samples, sensitivity.data)}; recipes judged on ${samplesText(judgement.samples, judgement.data)}`;
+  const evidence = `${metric.title}: ${isProxy(metric) ? 'read off the unquantized model' : metric.changes === 'pruned' ? 'layers pruned one by one' : 'layers rounded to nearest one by one'} on ${samplesText(sensitivity.samples, sensitivity.data)}; recipes judged on ${samplesText(judgement.samples, judgement.data)}`;
   return { ...await finish(allocation, budget, recipeOf(analysis, allocation, metric.id, budget, evidence, folder), notes), judgement };
 }
 

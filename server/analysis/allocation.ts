@@ -6,6 +6,7 @@ import type { Recipe, Scheme } from '../../kernels/recipe/recipe';
 import type { AllocationSummary } from '../protocol';
 import type { Layer } from '../linking/layer';
 import type { CoupledGroup } from './coupling';
+import { layerPlaces } from './layer-places';
 import type { CostTable, LayerCosts } from './layer-costs';
 import { record } from './json-reader';
 import { placeOf, type ModelAnalysis } from './model-analysis';
@@ -57,8 +58,11 @@ const countOf = (scan: WeightScan): number => scan.view.rows * scan.view.cols;
 /** Error of a layer in a format: lower is better, additive over layers; not finite when it is not known. */
 export type ErrorOf = (layer: Layer, format: string, scan: WeightScan) => number;
 
-/** By a metric that reads weights alone. */
-export const weightErrors = (metric: SensitivityMetric): ErrorOf => (_layer, format, scan) => metric.score(scan.statistics, scan.formats[format]!);
+/** By a metric that reads weights alone. @param layers of the model, in its order */
+export function weightErrors(metric: SensitivityMetric, layers: readonly Layer[]): ErrorOf {
+  const placeOf = layerPlaces(layers.map(({ path }) => path));
+  return (layer, format, scan) => metric.score(scan.statistics, scan.formats[format]!, placeOf(layer.path));
+}
 
 /** Layers as choices: exact bits and the error for every format measured. */
 function choicesOf({ layers, scans, errorOf, tables }: AllocationSetting): { choices: AllocationLayer[]; kept: Layer[] } {

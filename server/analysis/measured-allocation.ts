@@ -4,7 +4,7 @@
  */
 import { isSynthetic } from '../../kernels/data/data';
 import { JobError, type AllocateResult, type JudgedRecipe, type JudgeResult, type SensitivityResult, type WeightScan } from '../../kernels/jobs/job';
-import type { MeasuredMetric } from '../../kernels/methods/method';
+import type { MeasuredMetric, ProxyMetric } from '../../kernels/methods/method';
 import type { Layer } from '../linking/layer';
 import type { AllocationJudgement } from '../protocol';
 import { allocate, leastOf, limitOf, type Allocation, type Budget, type ErrorOf } from './allocation';
@@ -22,7 +22,7 @@ const RANDOM_RECIPES = 20;
 const HALVINGS = 8;
 
 export interface MeasuredRequest {
-  readonly metric: MeasuredMetric;
+  readonly metric: MeasuredMetric | ProxyMetric;
   readonly formats: readonly string[];
   readonly allocator: string;
   readonly data: ModelData;

@@ -14,12 +14,16 @@ import { orientedBy } from './orientation';
 import { requireData, trialData, type ModelData } from './model-data';
 import type { KernelPort, TracingPort, RunOptions } from './ports';
 import { RunCache, type RunResults } from './run-cache';
+import type { Scorecard } from '../protocol';
+import { layerPlaces } from './layer-places';
+import { scorecard, type ScorecardRequest } from './scorecard';
+import { runMetrics, type MetricsResult } from './sensitivities';
 import { withSampleShapes } from './synthetic-data';
 import { graphBeside, traceAnalysis } from './trace';
 import { planTasks, runPlan, SEED, type TrialExport, type TrialPlan } from './trial';
 import { NO_STEPS, type TrialSteps } from './trial-steps';
 import { messageOf, UserError } from './user-error';
-import { DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, measuredMetricNamed, methodNamed } from './vocabulary';
+import { DEFAULT_FORMATS_MEASURED, defaultMeasuredMetric, methodNamed, sensitivityMetricNamed } from './vocabulary';
 
 export interface RunRequest {
   readonly data: ModelData;
@@ -87,13 +91,28 @@ export class Running {
   }
 
   /** What quantizing one layer at a time does to outputs. Hovers and reports show the result from then on (`known`). */
-  async sensitivity(analysis: ModelAnalysis, request: SensitivityRequest, options: RunOptions = {}): Promise<SensitivityResult> {
-    const metric = measuredMetricNamed(request.metric ?? defaultMeasuredMetric(request.data.task)).id;
-    const run = await this.runOf(analysis, request, options);
-    const weights = (request.layers ?? weightLayers(analysis.link!)).map((layer) => specOf(layer)).map(orientedBy(run.graph));
-    const result = await this.kernel.run('sensitivity', { ...run, weights, formats: request.formats ?? DEFAULT_FORMATS_MEASURED, metric, scaleRule: 'absmax' }, options);
-    this.results.addSensitivity(analysis, result);
+  async sensitivity(analysis: ModelAnalysis, { metric, ...request }: SensitivityRequest, options: RunOptions = {}): Promise<SensitivityResult> {
+    const { results: [result], refused: [refusal] } = await this.sensitivities(analysis, { ...request, metrics: [metric ?? defaultMeasuredMetric(request.data.task)] }, options);
+    if (!result) throw new UserError(refusal!.reason);
     return result;
+  }
+
+  /** The same by several metrics, of any kind, side by side; those that say nothing about the model or its data are named with the reason. */
+  async sensitivities(analysis: ModelAnalysis, request: Omit<SensitivityRequest, 'metric'> & { readonly metrics: readonly string[] }, options: RunOptions = {}): Promise<MetricsResult> {
+    const metrics = [...new Set(request.metrics.map(sensitivityMetricNamed))];
+    const { checkpoint, link } = checkpointOf(analysis);
+    const layers = weightLayers(link);
+    const found = await runMetrics(this.kernel, {
+      checkpoint: checkpoint.path, metrics, layers: request.layers ?? layers, formats: request.formats ?? DEFAULT_FORMATS_MEASURED,
+      placeOf: layerPlaces(layers.map(({ path }) => path)), run: () => this.runOf(analysis, request, options),
+    }, options);
+    for (const result of found.results) this.results.addSensitivity(analysis, result);
+    return found;
+  }
+
+  /** How well sensitivity metrics order random recipes of this model by what they lose. */
+  scorecard(analysis: ModelAnalysis, request: ScorecardRequest, options: RunOptions = {}): Promise<Scorecard> {
+    return scorecard(this.kernel, this, analysis, request, options);
   }
 
   /** What values of the model look like on data. Findings (BL2xx) rest on the result from then on. */
@@ -148,8 +167,7 @@ export class Running {
 
   /** @param whole see {@link ofFile}; a whole model is judged, and that on evaluation data alone */
   private async runOf(analysis: ModelAnalysis, { data, samples }: RunRequest, options: RunOptions, whole = false): Promise<ModelRun> {
-    const { checkpoint, link } = analysis;
-    if (!checkpoint || !link) throw new UserError(`running ${analysis.source} needs weights: name a checkpoint with --checkpoint${analysis.checkpointReason ? ` (${analysis.checkpointReason})` : ''}`);
+    const { checkpoint } = checkpointOf(analysis);
     const asked = requireData(data, !whole);
     if (whole && isSynthetic(asked.spec)) throw new UserError('an evaluation says how often the model is right, and of synthetic data nobody knows what is right: name data with labels. A trial or a sensitivity on synthetic data compares the quantized model with the unquantized one');
     const { task, spec } = requireData(await withSampleShapes(this.python, analysis, data), !whole);
@@ -157,4 +175,10 @@ export class Running {
     const graph = await this.graph(analysis, spec, whole, options);
     return { graph, checkpoint: checkpoint.path, task, data: spec, ...(samples === undefined ? {} : { samples }) };
   }
+}
+
+/** @throws UserError for a model without weights */
+function checkpointOf({ checkpoint, link, source, checkpointReason }: ModelAnalysis): { checkpoint: NonNullable<ModelAnalysis['checkpoint']>; link: NonNullable<ModelAnalysis['link']> } {
+  if (!checkpoint || !link) throw new UserError(`running ${source} needs weights: name a checkpoint with --checkpoint${checkpointReason ? ` (${checkpointReason})` : ''}`);
+  return { checkpoint, link };
 }

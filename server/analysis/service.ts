@@ -304,7 +304,7 @@ export class AnalysisService {
 
   /** The allocation a report shows: the optimum of the recipe's size, else of the size of the target format everywhere. */
   private async shownAllocation(analysis: ModelAnalysis, layers: readonly Layer[], scans: ReadonlyMap<string, WeightScan>, formats: readonly string[], metric: ReturnType<typeof metricNamed>, options: RunOptions): Promise<{ allocation: Allocation; note: string | null; chosen: boolean }> {
-    const run = (budget: Budget | 'uniform-only') => allocate({ kernel: this.options.kernel, layers, scans, errorOf: weightErrors(metric), allocator: allocatorNamed().id, groups: [], tables: [] }, budget, options);
+    const run = (budget: Budget | 'uniform-only') => allocate({ kernel: this.options.kernel, layers, scans, errorOf: weightErrors(metric, layers), allocator: allocatorNamed().id, groups: [], tables: [] }, budget, options);
     const sizeOf = (format: (layer: Layer) => string): number | null => layers.reduce<number | null>((sum, layer) => {
       const scan = scans.get(layer.path);
       const error = scan?.formats[format(layer)];

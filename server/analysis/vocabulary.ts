@@ -1,6 +1,6 @@
 /** What this build knows by name: formats and methods, from their registries. */
 import { listedFormats, parseFormat } from '../../kernels/formats/registry';
-import { isMeasured, type Allocator, type Correction, type CostModel, type Generator, type MeasuredMetric, type Method, type PtqMethod, type RangeMethod, type SensitivityMetric, type Transform } from '../../kernels/methods/method';
+import { isMeasured, isProxy, type Allocator, type Correction, type CostModel, type Generator, type MeasuredMetric, type Method, type ProxyMetric, type PtqMethod, type RangeMethod, type SensitivityMetric, type Transform } from '../../kernels/methods/method';
 import { aliased, methods } from '../../kernels/methods/registry';
 import { AUTO } from '../../kernels/data/data';
 import type { FormatEntry, MethodEntry } from '../protocol';
@@ -13,9 +13,10 @@ const byKind = <K extends Method['kind']>(kind: K): Extract<Method, { kind: K }>
   methods().filter((each): each is Extract<Method, { kind: K }> => each.kind === kind);
 
 export const ptqMethods = (): PtqMethod[] => byKind('ptq');
-/** Metrics that read weights alone, and those that run the model on data. */
-export const metrics = (): SensitivityMetric[] => byKind('sensitivity').filter((each): each is SensitivityMetric => !isMeasured(each));
-export const measuredMetrics = (): MeasuredMetric[] => byKind('sensitivity').filter((each): each is MeasuredMetric => isMeasured(each));
+/** Metrics that read weights alone, and those that run the model on data: with layers changed, or (proxies) as it is. */
+export const sensitivityMetrics = (): (SensitivityMetric | MeasuredMetric | ProxyMetric)[] => byKind('sensitivity');
+export const metrics = (): SensitivityMetric[] => sensitivityMetrics().filter((each): each is SensitivityMetric => !isMeasured(each) && !isProxy(each));
+export const measuredMetrics = (): (MeasuredMetric | ProxyMetric)[] => sensitivityMetrics().filter((each): each is MeasuredMetric | ProxyMetric => isMeasured(each) || isProxy(each));
 export const allocators = (): Allocator[] => byKind('allocation');
 
 export const costModels = (): CostModel[] => byKind('cost');
@@ -50,7 +51,9 @@ export const TRIAL_DEFAULT_METHOD = 'rtn';
 /** @throws UserError naming those there are. */
 export const metricNamed = (id: string = DEFAULT_METRIC): SensitivityMetric => named(id, 'metric', metrics());
 /** @throws UserError naming those there are. */
-export const measuredMetricNamed = (id: string): MeasuredMetric => named(id, 'metric that runs the model', measuredMetrics());
+export const measuredMetricNamed = (id: string): MeasuredMetric | ProxyMetric => named(id, 'metric that runs the model', measuredMetrics());
+/** Any metric. @throws UserError naming those there are. */
+export const sensitivityMetricNamed = (id: string): SensitivityMetric | MeasuredMetric | ProxyMetric => named(id, 'sensitivity metric', sensitivityMetrics());
 /** @throws UserError naming those there are. */
 export const methodNamed = (id: string = DEFAULT_METHOD): PtqMethod => named(id, 'PTQ method', ptqMethods());
 export const transforms = (): Transform[] => byKind('transform');

@@ -122,7 +122,7 @@ function measuredEffect(analysis: ModelAnalysis, layers: readonly Layer[]): stri
     return `${code(format)} ${numberText(worst.value)}${worst.stderr === null ? '' : ` ± ${numberText(worst.stderr)}`}`;
   });
   const what = method(result.metric)?.title ?? result.metric;
-  return `${escapeText(what)} (${escapeText(result.unit)}), ${own.length > 1 ? `largest of ${own.length} layers, ` : ''}measured on ${countText(result.samples, 'sample')} of ${escapeText(result.data)}: ${each.join(' · ')}`;
+  return `${escapeText(what)} (${escapeText(result.unit)}), ${own.length > 1 ? `largest of ${own.length} layers, ` : ''}${result.samples === 0 ? 'from the weights' : `measured on ${countText(result.samples, 'sample')} of ${escapeText(result.data)}`}: ${each.join(' · ')}`;
 }
 
 function evidence(analysis: ModelAnalysis): string {

@@ -144,6 +144,17 @@ export function registerRequests(connection: Connection, session: Session, kerne
         return result;
       },
     },
+    'bitlens/scorecard': {
+      work: ['measuring', 'Scoring sensitivity metrics'],
+      run: async (p, options) => {
+        const formats = p.optionalTexts('formats');
+        const request = given({ metrics: p.optionalTexts('metrics'), formats: formats && userFormats(formats), recipes: p.optionalNumber('recipes'), samples: p.optionalNumber('samples') });
+        const { service, analysis } = await modelFor(p, options);
+        const card = await service.running.scorecard(analysis, { data: modelData(analysis), ...request }, options);
+        session.modelRan();
+        return card;
+      },
+    },
     'bitlens/inspect': {
       work: null,
       run: async (p, options) => session.serviceFor(await session.settingsOf('')).inspect(p.text('path'), options),

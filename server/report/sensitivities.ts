@@ -3,14 +3,16 @@ import type { SensitivityResult, WeightScan } from '../../kernels/jobs/job';
 import type { SensitivityMetric } from '../../kernels/methods/method';
 import { method } from '../../kernels/methods/registry';
 import type { ReportSensitivity } from '../protocol';
+import { layerPlaces } from '../analysis/layer-places';
 import { kendallTau } from './agreement';
 
 interface Ranking { readonly metric: string; readonly title: string; readonly score: (path: string, format: string) => number | undefined }
 
 export function reportSensitivities(results: readonly SensitivityResult[], scans: ReadonlyMap<string, WeightScan>, byWeights: SensitivityMetric): ReportSensitivity[] {
+  const placeOf = layerPlaces([...scans.keys()]);
   const title = (id: string): string => method(id)?.title ?? id;
   const rankings: Ranking[] = [
-    { metric: byWeights.id, title: byWeights.title, score: (path, format) => { const scan = scans.get(path); const error = scan?.formats[format]; return scan && error ? byWeights.score(scan.statistics, error) : undefined; } },
+    ...results.some(({ metric }) => metric === byWeights.id) ? [] : [{ metric: byWeights.id, title: byWeights.title, score: (path, format) => { const scan = scans.get(path); const error = scan?.formats[format]; return scan && error ? byWeights.score(scan.statistics, error, placeOf(path)) : undefined; } }] satisfies Ranking[],
     ...results.map((result): Ranking => {
       const byPath = new Map(result.layers.map(({ key, formats }) => [key, formats]));
       return { metric: result.metric, title: title(result.metric), score: (path, format) => byPath.get(path)?.[format]?.value };

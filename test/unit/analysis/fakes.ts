@@ -79,6 +79,7 @@ export class FakeKernel implements KernelPort {
       onnx: ({ path }) => ({ path, bytes: 1, sha256: '0', nodes: 0, initializers: 0, runs: null }),
       evaluate: () => { throw new Error('the fake kernel runs no model'); },
       sensitivity: () => { throw new Error('the fake kernel runs no model'); },
+      proxies: () => { throw new Error('the fake kernel runs no model'); },
       trial: () => { throw new Error('the fake kernel runs no model'); },
       activations: () => { throw new Error('the fake kernel runs no model'); },
       types: ({ graph }) => ({ graph }),

@@ -37,7 +37,7 @@ test('catalogue rows named by methods and formats exist', (t) => {
 });
 
 test('metrics: noise to signal, sums and means, and ZD weighting', () => {
-  const score = (id: string, over: Partial<WeightStatistics> = {}): number => methodOfKind('sensitivity', id).score(statistics(over), error);
+  const score = (id: string, over: Partial<WeightStatistics> = {}): number => methodOfKind('sensitivity', id).score(statistics(over), error, { path: '', depth: 0.5 });
   assert.ok(Math.abs(score('weight-nsr') - 0.04) < 1e-15);
   assert.equal(score('weight-sse'), 1);
   assert.equal(score('weight-mse'), 0.01);
