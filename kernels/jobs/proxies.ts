@@ -1,5 +1,5 @@
 /** Proxies: sensitivity read off one run of the unquantized model, any number of metrics at once. */
-import { initializersOf, subgraph, valueTypes } from '../graph/cut';
+import { initializersOf, movingValues, subgraph, valueTypes } from '../graph/cut';
 import { parseFormat } from '../formats/registry';
 import type { ProxyLayer, ProxyMetric, ProxyRun } from '../methods/method';
 import { methodOfKind } from '../methods/registry';
@@ -45,6 +45,7 @@ export const proxiesJob: Job<'proxies'> = {
 /** Layers of each metric, and the values that it looks at. */
 function targetsOf(params: ProxiesParams, run: OpenRun, metrics: readonly ProxyMetric[], formats: readonly string[], context: JobContext): Omit<OpenMetric, 'run'>[] {
   const byName = tensorsByName(run.model.checkpoint);
+  const moving = movingValues(params.graph);
   const found = metrics.map((metric) => ({ metric, targets: [] as Target[], skipped: [] as Skipped[] }));
   for (const [i, spec] of params.weights.entries()) {
     context.throwIfCancelled();
@@ -58,7 +59,9 @@ function targetsOf(params: ProxiesParams, run: OpenRun, metrics: readonly ProxyM
     const layer = proxyLayer(params, spec.key, weight, matrix, formats);
     for (const { metric, targets, skipped } of found) {
       const target = lookedAt(params, spec.tensor, metric, layer);
-      if (typeof target === 'string') skipped.push({ key: spec.key, reason: target });
+      // Tables of positions give every sample the same.
+      if (typeof target !== 'string' && ![target.at, target.after ?? target.at].every(({ value }) => moving.has(value))) skipped.push({ key: spec.key, reason: 'what it gives or takes does not depend on the data' });
+      else if (typeof target === 'string') skipped.push({ key: spec.key, reason: target });
       else targets.push({ layer, weight, ...target });
     }
   }

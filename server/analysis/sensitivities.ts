@@ -29,10 +29,10 @@ export interface MetricsResult {
 export async function runMetrics(kernel: KernelPort, { checkpoint, metrics, layers, formats, placeOf, run }: MetricsRequest, options: RunOptions): Promise<MetricsResult> {
   const found = new Map<string, SensitivityResult>();
   const refused: { metric: string; reason: string }[] = [];
-  const attempt = async (metric: string, work: () => Promise<void>): Promise<void> => {
+  const attempt = async (ids: readonly string[], work: () => Promise<void>): Promise<void> => {
     try { await work(); } catch (error) {
       if (!(error instanceof JobError)) throw error;
-      refused.push({ metric, reason: error.message });
+      for (const metric of ids) refused.push({ metric, reason: error.message });
     }
   };
   const byWeights = metrics.filter((metric): metric is SensitivityMetric => !isMeasured(metric) && !isProxy(metric));
@@ -42,12 +42,14 @@ export async function runMetrics(kernel: KernelPort, { checkpoint, metrics, laye
   if (byWeights.length > 0) for (const result of await scanned(kernel, checkpoint, weights, formats, byWeights, placeOf, options)) found.set(result.metric, result);
   const proxies = metrics.filter(isProxy).map(({ id }) => id);
   if (model && proxies.length > 0) {
-    const answer = await kernel.run('proxies', { ...model, weights, formats, metrics: proxies, scaleRule: 'absmax' }, options);
-    for (const result of answer.results) found.set(result.metric, result);
-    refused.push(...answer.refused);
+    await attempt(proxies, async () => {
+      const answer = await kernel.run('proxies', { ...model, weights, formats, metrics: proxies, scaleRule: 'absmax' }, options);
+      for (const result of answer.results) found.set(result.metric, result);
+      refused.push(...answer.refused);
+    });
   }
   for (const { id } of metrics.filter(isMeasured)) {
-    await attempt(id, async () => { found.set(id, await kernel.run('sensitivity', { ...model!, weights, formats, metric: id, scaleRule: 'absmax' }, options)); });
+    await attempt([id], async () => { found.set(id, await kernel.run('sensitivity', { ...model!, weights, formats, metric: id, scaleRule: 'absmax' }, options)); });
   }
   return { results: metrics.flatMap(({ id }) => found.get(id) ?? []), refused };
 }
