@@ -111,7 +111,7 @@ test('what cannot be run says why, in one line', async (t) => {
   await refused(/no data to run the model on/, 'evaluate', source, '--checkpoint', dataPath('resnet20/resnet20-12fca82f.th'));
   await refused(/samples of shape/, 'evaluate', model, '--data', dataPath('cifar10/test_images.npy'), '--labels', dataPath('cifar10/test_labels.npy'), '--layout', 'NCHW');
   await refused(/5000 labels for the 2000 samples/, 'evaluate', model, '--data', dataPath('cifar10/test_images.npy'), '--labels', dataPath('cifar10/train_labels.npy'));
-  await refused(/"accurracy" is not a metric that runs the model/, 'sensitivity', model, '--metric', 'accurracy');
+  await refused(/"accurracy" is not a sensitivity metric/, 'sensitivity', model, '--metric', 'accurracy');
   await refused(/kl is defined for classification and language-model/, 'sensitivity', model, '--metric', 'kl', '--task', 'features');
   await refused(/no layer "nothing"/, 'trial', 'ptq', model, '--format', 'int4', '--exclude', 'nothing');
   await refused(/rtn has no option "damp"/, 'trial', 'ptq', model, '--format', 'int4', '--method', 'rtn', '--set', 'damp=1');
