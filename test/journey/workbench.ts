@@ -71,7 +71,8 @@ export class Workbench {
   }
 
   private get quickInput() { return this.page.locator('.quick-input-widget input.input').first(); }
-  private get quickList() { return this.page.locator('.quick-input-list').getByRole('option'); }
+  /** Entries of the open list: options to choose one of, or boxes to check. */
+  private get quickList() { return this.page.locator('.quick-input-list .monaco-list-row'); }
   /** The entry that Enter takes. */
   private get chosenEntry() { return this.page.locator('.quick-input-list .monaco-list-row.focused').first(); }
 
