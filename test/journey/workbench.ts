@@ -176,7 +176,8 @@ export class Workbench {
         return await this.webview(selector, attempt * 45_000);
       } catch (error) {
         if (attempt === 3) throw error;
-        await this.command('View: Close Editor');
+        // By its button: the palette is not sure to open above a page that is blank.
+        await this.page.locator('.tabs-container .tab.active .codicon-close').first().click({ timeout: 5000 }).catch(() => undefined);
       }
     }
   }
